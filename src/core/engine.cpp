@@ -1,0 +1,235 @@
+#include "core/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/engine_impl.h"
+
+namespace realtime {
+
+namespace {
+
+// Far above any token in use; blanks in a token do not count for its signature, so a length must.
+constexpr size_t kMaxTokenBytes = 64u << 10;
+
+// Malformed frames are logged at most this often per session, or a client could fill the log's mailbox.
+constexpr int64_t kMalformedLogIntervalMs = 1000;
+
+}  // namespace
+
+ConnectResult Engine::Impl::Connect(const ConnectRequest& request, Now now) {
+  Result<Vsn> vsn = ParseVsn(request.vsn);
+  if (!vsn.ok()) return {0, 403, ""};
+  if (request.api_key == nullptr) return {0, 401, "API key is missing"};
+  Token token = Verify(*request.api_key, now);
+  if (!token.ok()) return {0, HandshakeErrorStatus(token), HandshakeErrorText(token)};
+  if (sessions_.size() >= static_cast<size_t>(std::max(settings_->max_connections, 0))) {
+    return {0, 429, "Too many connected users"};
+  }
+
+  Session& session = sessions_[++last_session_];
+  session.id = last_session_;
+  session.vsn = vsn.value;
+  session.token = std::make_shared<const std::string>(*request.api_key);
+  session.headers_json = request.headers_json;
+  session.peer = request.peer;
+  session.last_frame_ms = now.mono_ms;
+  ArmIdle(session);
+  return {session.id, 0, ""};
+}
+
+void Engine::Impl::Receive(SessionId id, std::string_view bytes, bool is_binary, Now now) {
+  Session* session = FindSession(id);
+  if (session == nullptr) return;
+  session->last_frame_ms = now.mono_ms;
+  Result<ClientMessage> message = is_binary ? ParseBinary(session->vsn, bytes)
+                                            : ParseText(session->vsn, bytes, settings_->max_json_depth);
+  if (!message.ok()) {
+    LogMalformed(*session, message.status.message(), now);
+    return;
+  }
+  Dispatch(*session, message.value, bytes.size(), now);
+}
+
+void Engine::Impl::Dispatch(Session& session, const ClientMessage& message, size_t size, Now now) {
+  if (message.topic == "phoenix" && message.event == "heartbeat") {
+    Send(session, "null", message.ref, message.topic, "phx_reply", OkPayload());
+    return;
+  }
+  if (message.event == "phx_join" && message.topic.starts_with(kTopicPrefix)) {
+    Join(session, message, size, now);
+    return;
+  }
+  if (message.event == "phx_leave") {
+    Leave(session, message);
+    return;
+  }
+  auto found = session.channels.find(message.topic);
+  if (found == session.channels.end()) {
+    Send(session, "null", message.ref, message.topic, "phx_reply", ErrorPayload("unmatched topic"));
+    return;
+  }
+  // Pushes count whatever their join_ref (protocol.md 3.1), and an event we do not know has no answer.
+  if (message.event == "access_token") AccessToken(*found->second, message.payload, now);
+}
+
+void Engine::Impl::LogMalformed(Session& session, const std::string& why, Now now) {
+  if (now.mono_ms < session.next_malformed_log_ms) return;
+  session.next_malformed_log_ms = now.mono_ms + kMalformedLogIntervalMs;
+  sink_->ToDatabase(LogLine{LogLevel::kDebug, "dropped a malformed message from " + session.peer + ": " + why, ""});
+}
+
+void Engine::Impl::Alive(SessionId id, Now now) {
+  Session* session = FindSession(id);
+  if (session != nullptr) session->last_frame_ms = now.mono_ms;
+}
+
+void Engine::Impl::Disconnected(SessionId id) {
+  Session* session = FindSession(id);
+  if (session != nullptr) EndSession(*session);
+}
+
+void Engine::Impl::CloseIfKnown(SessionId id, CloseCode code, std::string_view reason) {
+  Session* session = FindSession(id);
+  if (session != nullptr) CloseSession(*session, code, reason);
+}
+
+void Engine::Impl::CutSlow(SessionId id, std::string_view why) {
+  Session* session = FindSession(id);
+  if (session == nullptr) return;
+  std::string message = "closed the slow client " + session->peer + ": ";
+  message += why;
+  sink_->ToDatabase(LogLine{LogLevel::kInfo, std::move(message),
+                            "If such clients should be waited for, raise realtime.max_client_queue or "
+                            "realtime.slow_client_grace."});
+  CloseSession(*session, CloseCode::kPolicyViolation, "slow client");
+}
+
+void Engine::Impl::Reload(SettingsPtr settings) {
+  bool idle_changed = settings->idle_timeout_ms != settings_->idle_timeout_ms;
+  settings_ = std::move(settings);
+  if (!idle_changed) return;
+  for (auto& [id, session] : sessions_) ArmIdle(session);
+}
+
+void Engine::Impl::DrainAll() {
+  while (!sessions_.empty()) {
+    Session& session = sessions_.begin()->second;
+    for (const auto& [topic, channel] : session.channels) {
+      if (channel->joining) {
+        Send(session, channel->join_ref, channel->ref, topic, "phx_reply",
+             ErrorPayload("RealtimeRestarting: Realtime is restarting, please standby"));
+      } else {
+        Send(session, "null", "null", topic, "system", DrainPayload());
+      }
+    }
+    CloseSession(session, CloseCode::kServiceRestart, "service restart");
+  }
+}
+
+void Engine::Impl::Tick(Now now) {
+  // Whoever stays alive gets a deadline later than now, so this ends.
+  while (deadlines_.Next() <= now.mono_ms) {
+    Deadline due = deadlines_.First();
+    if (due.kind == Deadline::Kind::kIdle) {
+      OnIdleDeadline(due.id, now);
+    } else {
+      OnTokenDeadline(due.id, now);
+    }
+  }
+}
+
+void Engine::Impl::OnIdleDeadline(SessionId id, Now now) {
+  Session* session = FindSession(id);
+  if (session == nullptr) {
+    deadlines_.DropFirst();
+    return;
+  }
+  // Frames only note their time; the deadline catches up here.
+  if (session->last_frame_ms + settings_->idle_timeout_ms > now.mono_ms) {
+    ArmIdle(*session);
+  } else {
+    CloseSession(*session, CloseCode::kNormal, "idle");
+  }
+}
+
+void Engine::Impl::OnTokenDeadline(ChannelId id, Now now) {
+  auto found = channels_.find(id);
+  if (found == channels_.end()) {
+    deadlines_.DropFirst();
+    return;
+  }
+  Channel& channel = *found->second;
+  Token token = Verify(*channel.token, now);
+  if (token.ok()) {
+    ArmToken(channel, token.exp_s, now);
+  } else {
+    EndForToken(channel, token);
+  }
+}
+
+void Engine::Impl::ArmIdle(Session& session) {
+  int64_t at = session.last_frame_ms + settings_->idle_timeout_ms;
+  deadlines_.Set(Deadline::Kind::kIdle, session.id, at, &session.idle_deadline);
+}
+
+Session* Engine::Impl::FindSession(SessionId id) {
+  auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : &found->second;
+}
+
+void Engine::Impl::EndSession(Session& session) {
+  while (!session.channels.empty()) EndChannel(*session.channels.begin()->second);
+  deadlines_.Cancel(Deadline::Kind::kIdle, session.id, &session.idle_deadline);
+  sessions_.erase(session.id);
+}
+
+void Engine::Impl::CloseSession(Session& session, CloseCode code, std::string_view reason) {
+  SessionId id = session.id;
+  EndSession(session);
+  sink_->Close(id, code, reason);
+}
+
+void Engine::Impl::Send(const Session& session, std::string_view join_ref, std::string_view ref,
+                        std::string_view topic, std::string_view event, std::string_view payload) {
+  sink_->Send(session.id, MakeFrame(Opcode::kText, EncodeText(session.vsn, join_ref, ref, topic, event, payload)));
+}
+
+Token Engine::Impl::Verify(std::string_view token, Now now) const {
+  if (token.size() > kMaxTokenBytes) {
+    Token refused;
+    refused.error = TokenError::kMalformed;
+    return refused;
+  }
+  return VerifyToken(token, settings_->jwt_secrets, now.unix_ms);
+}
+
+// ---- the public face ----
+
+Engine::Engine(SettingsPtr settings, EngineSink* sink) : impl_(std::make_unique<Impl>(std::move(settings), sink)) {}
+Engine::~Engine() = default;
+
+ConnectResult Engine::Connect(const ConnectRequest& request, Now now) { return impl_->Connect(request, now); }
+void Engine::Receive(SessionId session, std::string_view message, bool is_binary, Now now) {
+  impl_->Receive(session, message, is_binary, now);
+}
+void Engine::Alive(SessionId session, Now now) { impl_->Alive(session, now); }
+void Engine::Oversize(SessionId session, Now) {
+  impl_->CloseIfKnown(session, CloseCode::kTooBig, "message too big");
+}
+void Engine::Disconnected(SessionId session) { impl_->Disconnected(session); }
+void Engine::CutSlow(SessionId session, std::string_view why) { impl_->CutSlow(session, why); }
+void Engine::FromDatabase(const SubscribeResult& result, Now) { impl_->OnResult(result); }
+void Engine::FromDatabase(const SystemNotice& notice) { impl_->OnNotice(notice); }
+void Engine::FromDatabase(const Delivery& delivery) { impl_->OnDelivery(delivery); }
+void Engine::SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const {
+  impl_->SessionsOf(delivery, sessions);
+}
+void Engine::Reload(SettingsPtr settings, Now) { impl_->Reload(std::move(settings)); }
+void Engine::DrainAll() { impl_->DrainAll(); }
+void Engine::Tick(Now now) { impl_->Tick(now); }
+int64_t Engine::NextDeadline() const { return impl_->NextDeadline(); }
+size_t Engine::session_count() const { return impl_->session_count(); }
+size_t Engine::channel_count() const { return impl_->channel_count(); }
+
+}  // namespace realtime

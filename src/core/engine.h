@@ -1,0 +1,92 @@
+// The protocol's state: sessions (one per socket) and their channels. Events go in through the methods of Engine, what
+// is to be done comes out through EngineSink. No I/O, no clock, no thread: everything runs on the caller's (network)
+// thread, and a sink method must not call back into the engine.
+#ifndef REALTIME_CORE_ENGINE_H_
+#define REALTIME_CORE_ENGINE_H_
+
+#include "core/pure.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/clock.h"
+#include "core/door.h"
+#include "core/frame.h"
+#include "core/settings.h"
+#include "core/status.h"
+
+namespace realtime {
+
+using SessionId = uint64_t;  // unique for the life of the process, never zero
+
+class EngineSink {
+ public:
+  virtual ~EngineSink() = default;
+  // Queue a complete WebSocket frame for the session's socket, in order.
+  virtual void Send(SessionId session, SharedBytes frame) = 0;
+  // Send what is queued, then a close frame; the engine has already forgotten the session.
+  virtual void Close(SessionId session, CloseCode code, std::string_view reason) = 0;
+  virtual void ToDatabase(realtime::ToDatabase message) = 0;
+};
+
+// What a handshake asks for.
+struct ConnectRequest {
+  const std::string* api_key = nullptr;  // header x-api-key, else query apikey; null when neither is there
+  const std::string* vsn = nullptr;      // query vsn; null when absent
+  std::string headers_json = "{}";       // JSON object of the x- headers that policies may see
+  std::string peer;                      // address, for the log
+};
+
+struct ConnectResult {
+  SessionId session = 0;   // non-zero: accepted
+  int http_status = 0;     // otherwise: answer with this status ...
+  std::string error;       // ... and {"error": error}; empty means an empty body (unsupported vsn)
+};
+
+class Engine {
+ public:
+  Engine(SettingsPtr settings, EngineSink* sink);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // A handshake; on acceptance the session exists until Disconnected, or until the engine calls sink->Close.
+  ConnectResult Connect(const ConnectRequest& request, Now now);
+  // One whole message (or any control frame: `Alive` only).
+  void Receive(SessionId session, std::string_view message, bool is_binary, Now now);
+  void Alive(SessionId session, Now now);
+  // The socket is gone, or sent more than settings.max_message_size (then Oversize first, which closes with 1009).
+  void Oversize(SessionId session, Now now);
+  void Disconnected(SessionId session);
+
+  // The session's socket was too slow (net decides when): forget it, close it with 1008 and log why.
+  void CutSlow(SessionId session, std::string_view why);
+
+  // Messages from the database thread, except Reload and Drain, which arrive as calls of their own.
+  void FromDatabase(const SubscribeResult& result, Now now);
+  void FromDatabase(const SystemNotice& notice);
+  // Hands one frame per channel to the sink. `visit` form for back-pressure: net asks first which sessions it touches.
+  void FromDatabase(const Delivery& delivery);
+  // Appends the sessions a delivery would reach, each once.
+  void SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const;
+
+  void Reload(SettingsPtr settings, Now now);  // changed secrets: sessions stay, their tokens are checked at the next use
+  void DrainAll();                             // system "Server requested disconnect" per channel, then Close 1012
+
+  // Token expiry, idle sessions. Call at NextDeadline() (mono ms; INT64_MAX when nothing is due) or later.
+  void Tick(Now now);
+  int64_t NextDeadline() const;
+
+  size_t session_count() const;
+  size_t channel_count() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_CORE_ENGINE_H_

@@ -1,0 +1,264 @@
+// The life of a channel: phx_join and its checks, the database's answer, new tokens, leave and every other end.
+#include "core/engine_impl.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "core/json.h"
+
+namespace realtime {
+
+namespace {
+
+// All joins that one connection holds, as bytes of their messages: bounds what a client can make us keep.
+constexpr size_t kMaxJoinBytesPerSession = 8u << 20;
+
+// A token is looked at again this often even when it has time left, as the reference does: a key may have been withdrawn,
+// or the wall clock set.
+constexpr int64_t kTokenCheckMs = 5 * 60 * 1000;
+
+// A version 1 client may leave join_ref out, and the parser then repeats ref; no real join_ref equals the ref of a leave.
+bool LeavesThisInstance(const Session& session, const Channel& channel, const ClientMessage& message) {
+  if (channel.join_ref == "null" || message.join_ref == channel.join_ref) return true;
+  return session.vsn == Vsn::kV1 && message.join_ref == message.ref;
+}
+
+}  // namespace
+
+void Engine::Impl::Join(Session& session, const ClientMessage& message, size_t size, Now now) {
+  std::optional<std::string> displaced = EndDisplaced(session, message.topic);
+  Status status = CheckJoin(session, message, size);
+  Result<JoinRequest> request{JoinRequest()};
+  Token token;
+  std::string token_text;
+  if (status.ok()) {
+    request = ParseJoin(std::string_view(message.topic).substr(kTopicPrefix.size()), message.payload,
+                        settings_->max_json_depth);
+    token_text = request.value.token ? *request.value.token : *session.token;
+    status = request.ok() ? Authorize(message, request.value, token_text, now, &token)
+                          : Status(request.status.code(), "UnknownErrorOnChannel: " + request.status.message());
+  }
+  if (!status.ok()) {
+    Send(session, message.join_ref, message.ref, message.topic, "phx_reply", ErrorPayload(status.message()));
+    if (displaced) SendClosed(session, message.topic, *displaced);
+    return;
+  }
+
+  Channel& channel = AddChannel(session, message, size);
+  channel.displaced = std::move(displaced);
+  channel.modern = request.value.modern;
+  channel.bindings_echo = std::move(request.value.bindings_echo);
+  if (!request.value.binding_error) channel.bindings = std::move(request.value.bindings);
+  Adopt(channel, token_text, std::move(token), now);
+  if (!channel.bindings.empty()) {
+    AskDatabase(channel);
+    return;
+  }
+  AnswerJoin(channel);
+  if (request.value.binding_error) {
+    SendSystem(channel, SystemExtension::kPostgresChanges, true, *request.value.binding_error);
+  }
+}
+
+// What can be said before the payload is read.
+Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& message, size_t size) const {
+  if (message.topic.size() == kTopicPrefix.size()) {
+    return {Code::kInvalid, "TopicNameRequired: You must provide a topic name"};
+  }
+  if (session.channels.size() >= static_cast<size_t>(std::max(settings_->max_channels_per_client, 0))) {
+    return {Code::kTooLarge, "ChannelRateLimitReached: Too many channels"};
+  }
+  if (session.join_cost + size > kMaxJoinBytesPerSession) {
+    return {Code::kTooLarge, "UnknownErrorOnChannel: the joins of this connection are too large"};
+  }
+  return Status::Ok();
+}
+
+Status Engine::Impl::Authorize(const ClientMessage& message, const JoinRequest& request,
+                               std::string_view token_text, Now now, Token* token) const {
+  *token = Verify(token_text, now);
+  if (!token->ok()) return {Code::kUnauthorized, JoinErrorText(*token)};
+  // Nothing can grant a private channel yet: closed, as when no policy passes.
+  if (request.is_private) {
+    return {Code::kUnauthorized, "Unauthorized: You do not have permissions to read from this Channel topic: " +
+                                     message.topic.substr(kTopicPrefix.size())};
+  }
+  return Status::Ok();
+}
+
+Channel& Engine::Impl::AddChannel(Session& session, const ClientMessage& message, size_t size) {
+  auto owned = std::make_unique<Channel>();
+  Channel& channel = *owned;
+  channel.id = ++last_channel_;
+  channel.session = &session;
+  channel.topic = message.topic;
+  channel.quoted_topic = json::Quote(message.topic);
+  channel.topic_hash = std::hash<std::string_view>()(message.topic);
+  channel.join_ref = message.join_ref;
+  channel.ref = message.ref;
+  channel.cost = size;
+  session.join_cost += size;
+  channels_.emplace(channel.id, &channel);
+  session.channels.emplace(message.topic, std::move(owned));
+  return channel;
+}
+
+// Ends the instance that a new phx_join displaces and returns its join_ref, whose phx_close is due after the new join's
+// answer. An instance that is still joining is never answered; what it had itself displaced is closed now, so that a
+// client which joins in a loop cannot pile up closes.
+std::optional<std::string> Engine::Impl::EndDisplaced(Session& session, const std::string& topic) {
+  auto found = session.channels.find(topic);
+  if (found == session.channels.end()) return std::nullopt;
+  Channel& old = *found->second;
+  std::string join_ref = old.join_ref;
+  SendDisplaced(old);
+  EndChannel(old);
+  return join_ref;
+}
+
+void Engine::Impl::Leave(Session& session, const ClientMessage& message) {
+  auto found = session.channels.find(message.topic);
+  if (found == session.channels.end()) {
+    Send(session, message.join_ref, message.ref, message.topic, "phx_reply", OkPayload());
+    return;
+  }
+  Channel& channel = *found->second;
+  if (!LeavesThisInstance(session, channel, message)) return;
+  Send(session, message.join_ref, message.ref, channel.topic, "phx_reply", OkPayload());
+  SendDisplaced(channel);
+  SendClosed(session, channel.topic, channel.join_ref);
+  EndChannel(channel);
+}
+
+void Engine::Impl::AccessToken(Channel& channel, std::string_view payload, Now now) {
+  Result<json::Value> parsed = json::ParseShallow(payload, {.max_depth = settings_->max_json_depth});
+  if (!parsed.ok()) return;
+  const json::Value* value = parsed.value.Find("access_token");
+  if (value == nullptr || !value->IsString()) return;
+  if (value->string.starts_with("sb_") || value->string == *channel.token) return;
+
+  Token token = Verify(value->string, now);
+  if (!token.ok()) {
+    EndForToken(channel, token);
+    return;
+  }
+  Adopt(channel, value->string, std::move(token), now);
+  if (!channel.bindings.empty()) AskDatabase(channel);
+}
+
+// Channels of one connection mostly share one token: it and the identity are kept once.
+void Engine::Impl::Adopt(Channel& channel, std::string_view token_text, Token token, Now now) {
+  Session& session = *channel.session;
+  channel.token = token_text == *session.token ? session.token : std::make_shared<const std::string>(token_text);
+  Identity identity{std::move(token.role), std::move(token.claims), std::move(token.sub), session.headers_json};
+  if (session.identity == nullptr || !(*session.identity == identity)) {
+    session.identity = std::make_shared<const Identity>(std::move(identity));
+  }
+  channel.identity = session.identity;
+  ArmToken(channel, token.exp_s, now);
+}
+
+void Engine::Impl::ArmToken(Channel& channel, int64_t exp_s, Now now) {
+  int64_t wait_ms = kTokenCheckMs;
+  // Compared in seconds first: exp is the client's number, and milliseconds of it may not exist.
+  if (exp_s <= (now.unix_ms + kTokenCheckMs) / 1000) wait_ms = exp_s * 1000 - now.unix_ms;
+  int64_t at = now.mono_ms + std::clamp<int64_t>(wait_ms, 1, kTokenCheckMs);
+  deadlines_.Set(Deadline::Kind::kToken, channel.id, at, &channel.token_deadline);
+}
+
+void Engine::Impl::AskDatabase(Channel& channel) {
+  ++channel.sequence;
+  channel.awaiting = true;
+  channel.registered = true;
+  sink_->ToDatabase(Subscribe{channel.id, channel.sequence, channel.identity, channel.bindings});
+}
+
+void Engine::Impl::Withdraw(Channel& channel) {
+  if (channel.registered) sink_->ToDatabase(Unsubscribe{channel.id});
+  channel.registered = false;
+  channel.live = false;
+}
+
+// Answers to an earlier Subscribe than the last, and to channels that have ended, arrive late and mean nothing.
+void Engine::Impl::OnResult(const SubscribeResult& result) {
+  auto found = channels_.find(result.channel);
+  if (found == channels_.end()) return;
+  Channel& channel = *found->second;
+  if (!channel.awaiting || channel.sequence != result.sequence) return;
+  channel.awaiting = false;
+
+  if (result.outcome == SubscribeResult::Outcome::kLive) {
+    channel.live = true;
+    if (channel.joining) AnswerJoin(channel);
+    SendSystem(channel, SystemExtension::kPostgresChanges, false, "Subscribed to PostgreSQL");
+    return;
+  }
+  // A first Subscribe that came to nothing left nothing behind; a later one may have left the earlier identity there.
+  if (channel.sequence == 1) channel.registered = false;
+  Withdraw(channel);
+  if (result.outcome == SubscribeResult::Outcome::kFailed) {
+    if (channel.joining) AnswerJoin(channel);
+    SendSystem(channel, SystemExtension::kPostgresChanges, true, result.message);
+  } else if (channel.joining) {
+    RefuseJoin(channel, result.message);
+  } else {
+    EndWithError(channel, result.message);
+  }
+}
+
+void Engine::Impl::AnswerJoin(Channel& channel) {
+  Send(*channel.session, channel.join_ref, channel.ref, channel.topic, "phx_reply",
+       JoinedPayload(channel.bindings_echo));
+  channel.joining = false;
+  std::string().swap(channel.bindings_echo);
+  SendDisplaced(channel);
+}
+
+void Engine::Impl::RefuseJoin(Channel& channel, std::string_view reason) {
+  Send(*channel.session, channel.join_ref, channel.ref, channel.topic, "phx_reply", ErrorPayload(reason));
+  SendDisplaced(channel);
+  EndChannel(channel);
+}
+
+// A channel that is still joining can be told in its answer.
+void Engine::Impl::EndForToken(Channel& channel, const Token& token) {
+  if (channel.joining) {
+    RefuseJoin(channel, JoinErrorText(token));
+  } else {
+    EndWithError(channel, SystemErrorText(token));
+  }
+}
+
+void Engine::Impl::EndWithError(Channel& channel, std::string_view message) {
+  SendSystem(channel, SystemExtension::kSystem, true, message);
+  SendClosed(*channel.session, channel.topic, channel.join_ref);
+  EndChannel(channel);
+}
+
+void Engine::Impl::EndChannel(Channel& channel) {
+  Withdraw(channel);
+  deadlines_.Cancel(Deadline::Kind::kToken, channel.id, &channel.token_deadline);
+  Session& session = *channel.session;
+  session.join_cost -= channel.cost;
+  channels_.erase(channel.id);
+  session.channels.erase(session.channels.find(channel.topic));
+}
+
+void Engine::Impl::SendSystem(const Channel& channel, SystemExtension extension, bool is_error,
+                              std::string_view message) {
+  Send(*channel.session, channel.join_ref, "null", channel.topic, "system",
+       SystemPayload(extension, is_error, message, channel.subtopic()));
+}
+
+void Engine::Impl::SendClosed(const Session& session, std::string_view topic, std::string_view join_ref) {
+  Send(session, join_ref, join_ref, topic, "phx_close", "{}");
+}
+
+void Engine::Impl::SendDisplaced(Channel& channel) {
+  if (!channel.displaced) return;
+  SendClosed(*channel.session, channel.topic, *channel.displaced);
+  channel.displaced.reset();
+}
+
+}  // namespace realtime

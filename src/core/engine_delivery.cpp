@@ -1,0 +1,65 @@
+// Changes and notices from the database on their way to the sockets.
+#include "core/engine_impl.h"
+
+#include <algorithm>
+
+namespace realtime {
+
+void Engine::Impl::OnDelivery(const Delivery& delivery) {
+  if (delivery.data == nullptr) return;
+  const std::vector<Target>& targets = Merge(delivery);
+  frames_.Begin(delivery);
+  for (size_t i = 0; i < targets.size();) {
+    ChannelId id = targets[i].channel;
+    ids_.clear();
+    for (; i < targets.size() && targets[i].channel == id; ++i) ids_.push_back(targets[i].binding_id);
+    const Channel* channel = FindLive(id);
+    if (channel == nullptr) continue;
+    // Equal bindings have equal ids and count once; sorted, so that channels with the same ids share a frame.
+    std::sort(ids_.begin(), ids_.end());
+    ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
+    sink_->Send(channel->session->id, frames_.For(*channel, ids_));
+  }
+  frames_.End();
+}
+
+void Engine::Impl::SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) {
+  ++walk_;
+  for (const TargetList& list : delivery.targets) {
+    if (list == nullptr) continue;
+    for (const Target& target : *list) {
+      Channel* channel = FindLive(target.channel);
+      if (channel == nullptr || channel->session->visited == walk_) continue;
+      channel->session->visited = walk_;
+      sessions->push_back(channel->session->id);
+    }
+  }
+}
+
+void Engine::Impl::OnNotice(const SystemNotice& notice) {
+  for (const auto& [id, channel] : channels_) {
+    if (channel->live) SendSystem(*channel, SystemExtension::kPostgresChanges, notice.is_error, notice.message);
+  }
+}
+
+Channel* Engine::Impl::FindLive(ChannelId id) {
+  auto found = channels_.find(id);
+  return found != channels_.end() && found->second->live ? found->second : nullptr;
+}
+
+// All targets in the order of their channels. One list, the usual case, is used where it lies. Lists of many audiences
+// mostly are a target or two each, so sorting what they add up to beats merging them one by one.
+const std::vector<Target>& Engine::Impl::Merge(const Delivery& delivery) {
+  if (delivery.targets.size() == 1 && delivery.targets[0] != nullptr) return *delivery.targets[0];
+  auto by_channel = [](const Target& a, const Target& b) { return a.channel < b.channel; };
+  merged_.clear();
+  for (const TargetList& list : delivery.targets) {
+    if (list != nullptr) merged_.insert(merged_.end(), list->begin(), list->end());
+  }
+  if (!std::is_sorted(merged_.begin(), merged_.end(), by_channel)) {
+    std::sort(merged_.begin(), merged_.end(), by_channel);
+  }
+  return merged_;
+}
+
+}  // namespace realtime

@@ -1,0 +1,28 @@
+// The payloads of the server's own messages, as JSON text (protocol.md 3.2 and 3.9).
+#ifndef REALTIME_CORE_PAYLOADS_H_
+#define REALTIME_CORE_PAYLOADS_H_
+
+#include "core/pure.h"
+
+#include <string>
+#include <string_view>
+
+namespace realtime {
+
+// {"status":"ok","response":{}}
+std::string OkPayload();
+// {"status":"ok","response":{"postgres_changes":[...]}}
+std::string JoinedPayload(std::string_view bindings_echo);
+// {"status":"error","response":{"reason":"..."}}
+std::string ErrorPayload(std::string_view reason);
+
+enum class SystemExtension { kPostgresChanges, kSystem };
+
+// {"message":...,"status":...,"extension":...,"channel":...}; `message` may be any bytes.
+std::string SystemPayload(SystemExtension extension, bool is_error, std::string_view message, std::string_view channel);
+// What a drain tells each topic; it names no channel.
+std::string DrainPayload();
+
+}  // namespace realtime
+
+#endif  // REALTIME_CORE_PAYLOADS_H_

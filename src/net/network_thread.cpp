@@ -1,0 +1,348 @@
+// One turn of the loop: settle what is due (deadlines, overflows), hand out messages from the database for at most
+// kBudgetUs, then let libuv wait for sockets. Sockets are only written in libwebsockets' writable callbacks, so whatever a
+// turn queues leaves in the same turn's wait, joined.
+#include "net/network_thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/engine.h"
+#include "net/back_pressure.h"
+#include "net/listener.h"
+#include "net/loop.h"
+#include "net/lws_log.h"
+#include "net/server.h"
+#include "net/sockets.h"
+
+namespace realtime {
+namespace {
+
+constexpr int64_t kBudgetUs = 2000;
+// Connections in their handshake, beyond max_connections: so that the refusal (429) can still be sent.
+constexpr size_t kSpareConnections = 64;
+
+int64_t MonotonicUs() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<int64_t>(t.tv_sec) * 1000000 + t.tv_nsec / 1000;
+}
+
+}  // namespace
+
+class NetworkThread::Impl {
+ public:
+  Impl(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox)
+      : settings_(std::move(settings)), inbox_(inbox), outbox_(outbox) {
+    inbox_->OnWake([this] { loop_.Wake(); });
+  }
+
+  Status Start();
+  bool Join(int timeout_ms);
+
+ private:
+  // What lives on the thread's stack while it runs, in the order of construction.
+  struct Parts;
+
+  void Run();
+  void Serve(Parts* parts);
+  void Report(Status status);
+  void Recover();
+
+  int64_t Turn();
+  int64_t NextDeadline(Now now) const;
+  void Apply(SettingsPtr settings, Now now);
+  void Clamp(SettingsPtr* settings);
+  void Absorb();
+  void Process(Now now);
+  bool Handle(const ToNetwork& message, Now now);
+  void CutOverflowed();
+  void BeginDrain(Now now);
+  void Finish();
+  void Log(LogLine line);
+
+  SettingsPtr settings_;
+  NetworkMailbox* const inbox_;
+  DatabaseMailbox* const outbox_;
+  Loop loop_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Status> started_;  // guarded by mutex_
+  bool ended_ = false;             // guarded by mutex_
+  pthread_t thread_{};
+  bool running_ = false;  // caller's thread: to be joined
+
+  // Network thread only, from here on.
+  Parts* parts_ = nullptr;
+  int descriptors_ = 0;
+  std::vector<NetworkMailbox::Entry> taken_;
+  std::deque<NetworkMailbox::Entry> backlog_;
+  bool drain_seen_ = false;  // taken from the mailbox: from now on nobody may hold the messages before it
+  bool draining_ = false;
+  bool finished_ = false;
+  int64_t drain_deadline_ms_ = INT64_MAX;
+  int64_t next_sample_ms_ = 0;
+};
+
+struct NetworkThread::Impl::Parts {
+  Parts(Impl* impl, uv_loop_t* uv)
+      : log(impl->outbox_),
+        sockets(impl->outbox_, impl->settings_),
+        engine(impl->settings_, &sockets),
+        back_pressure(&sockets, &engine),
+        server(&engine, &sockets, impl->settings_),
+        listener(uv, [this](int fd, std::string peer) { server.Adopt(fd, std::move(peer)); },
+                 [impl](LogLine line) { impl->Log(std::move(line)); }) {}
+
+  LwsLog log;
+  Sockets sockets;
+  Engine engine;
+  BackPressure back_pressure;
+  Server server;
+  Listener listener;
+};
+
+Status NetworkThread::Impl::Start() {
+  if (Status opened = loop_.Open(); !opened.ok()) return opened;
+  // Signals belong to the backend's thread. The mask is inherited, so there is no moment at which the new one has any.
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  int error = pthread_create(
+      &thread_, nullptr,
+      [](void* self) -> void* {
+        static_cast<Impl*>(self)->Run();
+        return nullptr;
+      },
+      this);
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+  if (error != 0) return Status(Code::kInvalid, "could not start the network thread");
+  running_ = true;
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return started_.has_value(); });
+  return *started_;
+}
+
+bool NetworkThread::Impl::Join(int timeout_ms) {
+  if (!running_) return true;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::milliseconds(std::max(timeout_ms, 0)), [this] { return ended_; })) {
+      pthread_detach(thread_);
+      running_ = false;
+      return false;
+    }
+  }
+  pthread_join(thread_, nullptr);
+  running_ = false;
+  return true;
+}
+
+void NetworkThread::Impl::Report(Status status) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!started_) started_ = std::move(status);
+  changed_.notify_all();
+}
+
+void NetworkThread::Impl::Run() {
+  try {
+    Clamp(&settings_);
+    Parts parts(this, loop_.uv());
+    Serve(&parts);
+  } catch (...) {
+    Report(Status(Code::kInvalid, "not enough memory for the network thread"));
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
+}
+
+void NetworkThread::Impl::Serve(Parts* parts) {
+  parts_ = parts;
+  Status status = parts->server.Open(loop_.uv(), descriptors_);
+  if (!status.ok()) {
+    parts->server.BeginClose();
+    loop_.CloseHandles();
+  } else {
+    loop_.OnTurn([this] { return Turn(); });
+    loop_.OnException([this] { Recover(); });
+    parts->server.OnActivity([this] { CutOverflowed(); });
+    Apply(settings_, ReadClock());
+  }
+  Report(status);
+  loop_.Run();
+  parts->server.FinishClose();
+  parts_ = nullptr;
+}
+
+// Out of memory in the middle of a message: every client starts afresh rather than miss one silently.
+void NetworkThread::Impl::Recover() {
+  parts_->sockets.set_in_delivery(false);
+  parts_->back_pressure.Release();
+  while (!backlog_.empty() && !drain_seen_) {
+    inbox_->Done(backlog_.front().bytes);
+    backlog_.pop_front();
+  }
+  parts_->engine.DrainAll();
+}
+
+void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
+  int possible = ClampConnections((*settings)->max_connections, &descriptors_);
+  if (possible >= (*settings)->max_connections) return;
+  Log({LogLevel::kWarning,
+       "serving at most " + std::to_string(possible) + " Realtime clients instead of " +
+           std::to_string((*settings)->max_connections),
+       "The limit of open files is too low for \"realtime.max_connections\"."});
+  auto clamped = std::make_shared<Settings>(**settings);
+  clamped->max_connections = possible;
+  *settings = std::move(clamped);
+}
+
+void NetworkThread::Impl::Apply(SettingsPtr settings, Now now) {
+  bool was_serving = settings_->serving;
+  settings_ = std::move(settings);
+  parts_->sockets.SetSettings(settings_);
+  parts_->server.SetSettings(settings_);
+  parts_->server.SetRefusing(!settings_->serving);
+  parts_->engine.Reload(settings_, now);
+  if (was_serving && !settings_->serving) parts_->engine.DrainAll();
+  parts_->listener.Apply(*settings_, now.mono_ms);
+}
+
+int64_t NetworkThread::Impl::Turn() {
+  if (finished_) return INT64_MAX;
+  Now now = ReadClock();
+  if (now.mono_ms >= next_sample_ms_ && !parts_->sockets.watched().empty()) {
+    parts_->sockets.SampleProgress(now);
+    next_sample_ms_ = now.mono_ms + BackPressure::kSampleMs;
+  }
+  if (parts_->engine.NextDeadline() <= now.mono_ms) parts_->engine.Tick(now);
+  parts_->sockets.Tick(now);
+  parts_->listener.Tick(now.mono_ms);
+  Absorb();
+  Process(now);
+  CutOverflowed();
+  size_t most = static_cast<size_t>(std::max(settings_->max_connections, 1)) + kSpareConnections;
+  parts_->listener.Pause(parts_->sockets.count() >= most);
+  if (draining_ && (parts_->sockets.clients() == 0 || now.mono_ms >= drain_deadline_ms_)) {
+    Finish();
+    return INT64_MAX;
+  }
+  return NextDeadline(now);
+}
+
+int64_t NetworkThread::Impl::NextDeadline(Now now) const {
+  int64_t next = std::min(parts_->engine.NextDeadline(), parts_->sockets.NextDeadline());
+  next = std::min({next, parts_->listener.NextDeadline(), drain_deadline_ms_});
+  if (!parts_->sockets.watched().empty() || parts_->back_pressure.holding()) {
+    next = std::min(next, now.mono_ms + BackPressure::kSampleMs);
+  }
+  return next;
+}
+
+void NetworkThread::Impl::Absorb() {
+  inbox_->Take(&taken_);
+  for (auto& entry : taken_) {
+    drain_seen_ = drain_seen_ || std::holds_alternative<Drain>(entry.message);
+    backlog_.push_back(std::move(entry));
+  }
+  taken_.clear();
+}
+
+void NetworkThread::Impl::Process(Now now) {
+  if (drain_seen_) parts_->back_pressure.Release();
+  bool held = parts_->back_pressure.holding() && !parts_->back_pressure.Resume(*settings_, now);
+  int64_t stop_us = MonotonicUs() + kBudgetUs;
+  while (!held && !backlog_.empty() && !finished_) {
+    if (!Handle(backlog_.front().message, now)) {
+      held = parts_->back_pressure.holding();
+      continue;
+    }
+    size_t bytes = backlog_.front().bytes;
+    backlog_.pop_front();
+    inbox_->Done(bytes);
+    if (MonotonicUs() >= stop_us) break;
+  }
+  loop_.SetBusy(!held && !backlog_.empty());
+}
+
+// False: not now, ask again.
+bool NetworkThread::Impl::Handle(const ToNetwork& message, Now now) {
+  Engine& engine = parts_->engine;
+  if (draining_) return true;
+  if (const auto* delivery = std::get_if<Delivery>(&message)) {
+    if (!drain_seen_ && !parts_->back_pressure.Admit(*delivery, *settings_, now)) return false;
+    parts_->sockets.set_in_delivery(true);
+    engine.FromDatabase(*delivery);
+    parts_->sockets.set_in_delivery(false);
+  } else if (const auto* result = std::get_if<SubscribeResult>(&message)) {
+    engine.FromDatabase(*result, now);
+  } else if (const auto* notice = std::get_if<SystemNotice>(&message)) {
+    engine.FromDatabase(*notice);
+  } else if (const auto* reload = std::get_if<Reload>(&message)) {
+    SettingsPtr settings = reload->settings;
+    Clamp(&settings);
+    Apply(std::move(settings), now);
+  } else {
+    BeginDrain(now);
+  }
+  CutOverflowed();
+  return true;
+}
+
+void NetworkThread::Impl::CutOverflowed() {
+  if (parts_ == nullptr) return;
+  for (auto cut = parts_->sockets.TakeOverflowed(); !cut.empty(); cut = parts_->sockets.TakeOverflowed()) {
+    for (SessionId session : cut) {
+      const Socket* socket = parts_->sockets.Find(session);
+      if (socket == nullptr) continue;
+      parts_->engine.CutSlow(session, std::to_string(socket->queued()) + " bytes were queued");
+    }
+  }
+}
+
+void NetworkThread::Impl::BeginDrain(Now now) {
+  draining_ = true;
+  drain_deadline_ms_ = now.mono_ms + settings_->drain_timeout_ms;
+  parts_->listener.Close();
+  parts_->server.SetRefusing(true);
+  parts_->engine.DrainAll();
+}
+
+void NetworkThread::Impl::Finish() {
+  finished_ = true;
+  parts_->server.BeginClose();
+  loop_.CloseHandles();
+}
+
+void NetworkThread::Impl::Log(LogLine line) {
+  realtime::ToDatabase message = std::move(line);
+  size_t size = SizeOf(message);
+  outbox_->Push(std::move(message), size);
+}
+
+NetworkThread::NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox)
+    : impl_(std::make_unique<Impl>(std::move(settings), inbox, outbox)) {}
+
+NetworkThread::~NetworkThread() = default;
+
+Status NetworkThread::Start() { return impl_->Start(); }
+
+bool NetworkThread::Join(int timeout_ms) {
+  if (impl_ == nullptr) return false;
+  if (impl_->Join(timeout_ms)) return true;
+  // The detached thread still uses it, and the process is about to exit.
+  (void)impl_.release();
+  return false;
+}
+
+}  // namespace realtime

@@ -1,0 +1,35 @@
+// The network thread: libuv loop, libwebsockets, sockets, and the Engine that owns the clients' state.
+// Needs nothing of PostgreSQL: the test harness in test/net runs it alone.
+#ifndef REALTIME_NET_NETWORK_THREAD_H_
+#define REALTIME_NET_NETWORK_THREAD_H_
+
+#include <memory>
+
+#include "core/door.h"
+
+namespace realtime {
+
+class NetworkThread {
+ public:
+  // Neither mailbox is owned; both outlive this object. The constructor starts nothing, but registers itself as `inbox`'s
+  // wake (uv_async_send); `outbox`'s wake belongs to the caller.
+  NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox);
+  ~NetworkThread();  // must have been stopped
+
+  // Starts the thread with every signal blocked. Returns a status with a text for the log when the loop or libwebsockets
+  // could not be set up. A port that cannot be bound is no failure: it is logged through the outbox, once per change of
+  // reason, and tried again at most every 5 s.
+  Status Start();
+
+  // Call after pushing Drain: waits at most timeout_ms for the thread to end, then detaches it if it has not (the
+  // process is about to exit). Returns whether it ended. Idempotent.
+  bool Join(int timeout_ms);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_NET_NETWORK_THREAD_H_

@@ -1,0 +1,195 @@
+#include "net/sockets.h"
+
+#include <libwebsockets.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "net/loop.h"
+#include "net/tcp_progress.h"
+
+namespace realtime {
+namespace {
+
+constexpr int64_t kHandshakeMs = 10000;
+constexpr int64_t kCloseMs = 5000;      // for the queue and the close frame
+constexpr int64_t kCloseSlowMs = 1000;  // a peer cut for slowness has had its chance
+constexpr size_t kJoinBytes = 64 * 1024;
+constexpr size_t kMaxCloseReason = 123;  // RFC 6455 5.5: 125 bytes with the code
+
+// Cuts at a character's start.
+std::string_view Truncated(std::string_view text, size_t limit) {
+  if (text.size() <= limit) return text;
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
+  return text.substr(0, limit);
+}
+
+}  // namespace
+
+Sockets::Sockets(DatabaseMailbox* outbox, SettingsPtr settings)
+    : outbox_(outbox), settings_(std::move(settings)), join_buffer_(LWS_PRE + kJoinBytes) {}
+
+Sockets::~Sockets() = default;
+
+Socket* Sockets::Add(lws* wsi, int fd, std::string peer, Now now) {
+  auto owned = std::make_unique<Socket>();
+  Socket* socket = owned.get();
+  socket->wsi = wsi;
+  socket->fd = fd;
+  socket->peer = std::move(peer);
+  all_.emplace(socket, std::move(owned));
+  SetDeadline(socket, now.mono_ms + kHandshakeMs);
+  return socket;
+}
+
+void Sockets::Opened(Socket* socket, SessionId session, Now now) {
+  socket->state = Socket::State::kOpen;
+  socket->session = session;
+  socket->last_progress_ms = now.mono_ms;
+  by_session_[session] = socket;
+  ++clients_;
+}
+
+void Sockets::Established(Socket* socket) {
+  socket->established = true;
+  if (socket->state == Socket::State::kOpen) SetDeadline(socket, INT64_MAX);
+  if (!socket->queue.empty() || socket->state == Socket::State::kClosing) lws_callback_on_writable(socket->wsi);
+}
+
+SessionId Sockets::Closed(Socket* socket) {
+  SessionId known = socket->state == Socket::State::kOpen ? socket->session : 0;
+  if (known != 0) by_session_.erase(known);
+  if (socket->state != Socket::State::kHandshake) socket->state = Socket::State::kClosed;
+  socket->queue.Clear();
+  socket->in_flight = 0;
+  socket->message = {};
+  UpdateWatch(socket);
+  return known;
+}
+
+void Sockets::Remove(Socket* socket) {
+  if (socket->state != Socket::State::kHandshake) --clients_;
+  SetDeadline(socket, INT64_MAX);
+  watched_.erase(socket);
+  if (socket->state == Socket::State::kOpen) by_session_.erase(socket->session);
+  all_.erase(socket);
+}
+
+Socket* Sockets::Find(SessionId session) const {
+  auto it = by_session_.find(session);
+  return it == by_session_.end() ? nullptr : it->second;
+}
+
+bool Sockets::Write(Socket* socket, Now now) {
+  // libwebsockets flushes the rest of the last write first, and calls again. Anything written before that would be
+  // appended to a copy of its own.
+  if (lws_partial_buffered(socket->wsi)) return true;
+  if (socket->in_flight > 0) {
+    socket->in_flight = 0;
+    socket->last_progress_ms = now.mono_ms;
+  }
+  if (socket->queue.empty()) {
+    socket->held_ms = 0;
+    UpdateWatch(socket);
+    if (socket->state != Socket::State::kClosing) return true;
+    socket->state = Socket::State::kClosed;
+    lws_close_reason(socket->wsi, static_cast<lws_close_status>(socket->close_code),
+                     reinterpret_cast<unsigned char*>(socket->close_reason.data()), socket->close_reason.size());
+    return false;
+  }
+  std::string_view bytes = socket->queue.Peek(join_buffer_.data() + LWS_PRE, kJoinBytes);
+  // A frame is never handed over in slices: libwebsockets would put a pong or a close frame between two of them.
+  // LWS_WRITE_RAW does not write to the bytes, so a large frame goes from where it is shared.
+  auto* start = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
+  int written = lws_write(socket->wsi, start, bytes.size(), LWS_WRITE_RAW);
+  if (written < 0) return false;
+  if (lws_partial_buffered(socket->wsi)) {
+    socket->in_flight = bytes.size();
+  } else {
+    socket->last_progress_ms = now.mono_ms;
+  }
+  socket->queue.Pop();
+  UpdateWatch(socket);
+  if (!socket->queue.empty() || socket->in_flight > 0 || socket->state == Socket::State::kClosing) {
+    lws_callback_on_writable(socket->wsi);
+  }
+  return true;
+}
+
+void Sockets::Send(SessionId session, SharedBytes frame) {
+  Socket* socket = Find(session);
+  if (socket == nullptr || !frame) return;
+  bool was_empty = socket->queue.empty();
+  socket->queue.Push(std::move(frame));
+  if (was_empty) {
+    // Patience with the peer begins when there is something for it to take.
+    if (socket->in_flight == 0) socket->last_progress_ms = now_ms_;
+    lws_callback_on_writable(socket->wsi);
+  }
+  UpdateWatch(socket);
+  if (!in_delivery_ && socket->queued() > settings_->max_client_queue) overflowed_.push_back(session);
+}
+
+void Sockets::Close(SessionId session, CloseCode code, std::string_view reason) {
+  Socket* socket = Find(session);
+  if (socket == nullptr) return;
+  by_session_.erase(session);
+  socket->state = Socket::State::kClosing;
+  socket->close_code = code;
+  socket->close_reason = Truncated(reason, kMaxCloseReason);
+  socket->message = {};
+  bool slow = code == CloseCode::kPolicyViolation;
+  if (slow) socket->queue.Clear();
+  UpdateWatch(socket);
+  SetDeadline(socket, ReadClock().mono_ms + (slow ? kCloseSlowMs : kCloseMs));
+  lws_callback_on_writable(socket->wsi);
+}
+
+void Sockets::ToDatabase(realtime::ToDatabase message) {
+  size_t size = SizeOf(message);
+  outbox_->Push(std::move(message), size);
+}
+
+void Sockets::UpdateWatch(Socket* socket) {
+  bool above = socket->state == Socket::State::kOpen && socket->queued() > settings_->max_client_queue / 4;
+  if (above == socket->above_watch) return;
+  socket->above_watch = above;
+  if (above) {
+    socket->acked_bytes = AckedBytes(socket->fd);
+    watched_.insert(socket);
+  } else {
+    watched_.erase(socket);
+  }
+}
+
+void Sockets::SampleProgress(Now now) {
+  for (Socket* socket : watched_) {
+    uint64_t acked = AckedBytes(socket->fd);
+    if (acked == socket->acked_bytes) continue;
+    socket->acked_bytes = acked;
+    socket->last_progress_ms = now.mono_ms;
+  }
+}
+
+std::vector<SessionId> Sockets::TakeOverflowed() { return std::exchange(overflowed_, {}); }
+
+void Sockets::SetDeadline(Socket* socket, int64_t mono_ms) {
+  if (socket->deadline_ms != INT64_MAX) deadlines_.erase({socket->deadline_ms, socket});
+  socket->deadline_ms = mono_ms;
+  if (mono_ms != INT64_MAX) deadlines_.insert({mono_ms, socket});
+}
+
+void Sockets::Tick(Now now) {
+  now_ms_ = now.mono_ms;
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now.mono_ms) {
+    Socket* socket = deadlines_.begin()->second;
+    bool established = socket->state == Socket::State::kOpen && socket->established;
+    SetDeadline(socket, INT64_MAX);
+    // libwebsockets notices in its own time and closes by its usual way, whatever state the connection is in.
+    if (!established) shutdown(socket->fd, SHUT_RDWR);
+  }
+}
+
+int64_t Sockets::NextDeadline() const { return deadlines_.empty() ? INT64_MAX : deadlines_.begin()->first; }
+
+}  // namespace realtime

@@ -1,0 +1,123 @@
+// All connections and what waits for each of them. The engine's sink: it queues; libwebsockets says when to write.
+#ifndef REALTIME_NET_SOCKETS_H_
+#define REALTIME_NET_SOCKETS_H_
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/engine.h"
+#include "core/settings.h"
+#include "net/send_queue.h"
+
+struct lws;
+
+namespace realtime {
+
+// One TCP connection from its acceptance to the end of its lws.
+struct Socket {
+  enum class State : uint8_t {
+    kHandshake,  // HTTP, until kHandshakeMs have passed
+    kOpen,       // the engine knows it as `session`
+    kClosing,    // the engine has forgotten it: flush the queue, send the close frame
+    kClosed,     // the close frame is libwebsockets' business now, or the peer is gone
+  };
+
+  lws* wsi = nullptr;
+  int fd = -1;
+  State state = State::kHandshake;
+  bool established = false;  // the answer to the handshake is written
+  SessionId session = 0;
+  std::string peer;
+
+  std::string message;  // fragments received so far of one message
+  bool message_is_binary = false;
+  bool in_message = false;
+
+  SendQueue queue;
+  size_t in_flight = 0;  // given to libwebsockets, which has not given all of it to the kernel yet
+  CloseCode close_code = CloseCode::kNormal;
+  std::string close_reason;
+
+  // Back-pressure: when the peer last took bytes or had none to take, and how long the stream has waited for it since its queue was empty.
+  int64_t last_progress_ms = 0;
+  uint64_t acked_bytes = 0;
+  int64_t held_ms = 0;
+  bool above_watch = false;
+
+  int64_t deadline_ms = INT64_MAX;  // handshake or close: killed then
+
+  size_t queued() const { return queue.bytes() + in_flight; }
+};
+
+class Sockets : public EngineSink {
+ public:
+  Sockets(DatabaseMailbox* outbox, SettingsPtr settings);
+  ~Sockets() override;
+
+  void SetSettings(SettingsPtr settings) { settings_ = std::move(settings); }
+
+  // A new connection in state kHandshake. Removed by Remove, which the end of its lws calls.
+  Socket* Add(lws* wsi, int fd, std::string peer, Now now);
+  // The engine has accepted the handshake; Established when it is also complete.
+  void Opened(Socket* socket, SessionId session, Now now);
+  void Established(Socket* socket);
+  // The peer is gone or going: nothing is queued for it any more. Returns the session the engine must be told about, or 0.
+  SessionId Closed(Socket* socket);
+  void Remove(Socket* socket);
+
+  Socket* Find(SessionId session) const;
+  size_t count() const { return all_.size(); }
+
+  // The writable callback. False: close the connection (the close frame's code and reason are set).
+  bool Write(Socket* socket, Now now);
+
+  // EngineSink.
+  void Send(SessionId session, SharedBytes frame) override;
+  void Close(SessionId session, CloseCode code, std::string_view reason) override;
+  void ToDatabase(realtime::ToDatabase message) override;
+
+  // Sockets with more than a quarter of their cap queued. Empty: no delivery needs to be checked.
+  const std::unordered_set<Socket*>& watched() const { return watched_; }
+  // Asks the kernel whether the peers of the watched sockets take bytes.
+  void SampleProgress(Now now);
+
+  // While a delivery is handed out, a queue may pass its cap: back-pressure has judged it before.
+  void set_in_delivery(bool in) { in_delivery_ = in; }
+  // Sessions whose queue passed the cap otherwise. To be cut by the caller once the engine has returned.
+  std::vector<SessionId> TakeOverflowed();
+
+  // Kills connections whose handshake or close takes too long. Call at every turn of the loop, and at NextDeadline
+  // (mono ms) at the latest.
+  void Tick(Now now);
+  int64_t NextDeadline() const;
+  // Connections past their handshake, with those that wait for the peer to answer the close frame.
+  size_t clients() const { return clients_; }
+
+ private:
+  void SetDeadline(Socket* socket, int64_t mono_ms);
+  void UpdateWatch(Socket* socket);
+
+  DatabaseMailbox* const outbox_;
+  SettingsPtr settings_;
+  std::unordered_map<Socket*, std::unique_ptr<Socket>> all_;
+  std::unordered_map<SessionId, Socket*> by_session_;
+  std::unordered_set<Socket*> watched_;
+  std::vector<SessionId> overflowed_;
+  std::set<std::pair<int64_t, Socket*>> deadlines_;
+  size_t clients_ = 0;
+  bool in_delivery_ = false;
+  int64_t now_ms_ = 0;  // of the last Tick
+  std::vector<char> join_buffer_;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_NET_SOCKETS_H_

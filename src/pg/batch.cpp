@@ -1,0 +1,87 @@
+#include "pg/batch.h"
+
+#include "pg/guard.h"
+#include "pg/watchdog.h"
+
+extern "C" {
+#include "pgstat.h"
+#include "storage/lock.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+}
+
+namespace realtime {
+
+void Batch::Begin() {
+  if (text_context_ == nullptr) {
+    text_context_ = AllocSetContextCreate(TopMemoryContext, "realtime row text", ALLOCSET_DEFAULT_SIZES);
+  }
+  StartTransactionCommand();
+  XactReadOnly = true;
+  row_context_ = AllocSetContextCreate(TopTransactionContext, "realtime row", ALLOCSET_DEFAULT_SIZES);
+  PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void Batch::TakeSnapshot() {
+  scope_.Leave();
+  AcceptInvalidationMessages();
+  PopActiveSnapshot();
+  PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void Batch::ResetRow() {
+  if (open_) MemoryContextReset(row_context_);
+  if (text_context_) MemoryContextReset(text_context_);
+}
+
+bool Batch::Open(bool fresh_snapshot) {
+  if (open_ && !fresh_snapshot) return true;
+  bool begin = !open_;
+  PgError error;
+  bool done = PgTry([&] { begin ? Begin() : TakeSnapshot(); }, &error);
+  ++epoch_;
+  if (!done) {
+    Abort();
+    ereport(LOG, (errmsg("realtime could not start a transaction: %s", error.Text().c_str())));
+    return false;
+  }
+  if (begin) ++transaction_;
+  open_ = true;
+  watchdog::OpenBatch();
+  return true;
+}
+
+void Batch::Close() {
+  if (!open_) return;
+  watchdog::CloseBatch();
+  PgError error;
+  bool done = PgTry(
+      [&] {
+        scope_.Leave();
+        PopActiveSnapshot();
+        CommitTransactionCommand();
+        if (user_code_) LockReleaseSession(USER_LOCKMETHOD);
+      },
+      &error);
+  if (!done) {
+    Abort();
+    ereport(LOG, (errmsg("realtime could not end a transaction: %s", error.Text().c_str())));
+    return;
+  }
+  open_ = false;
+  user_code_ = false;
+  ++epoch_;
+}
+
+void Batch::Abort() {
+  watchdog::FinishCheck();
+  watchdog::CloseBatch();
+  scope_.Forget();
+  AbortCurrentTransaction();
+  if (user_code_) LockReleaseSession(USER_LOCKMETHOD);
+  user_code_ = false;
+  open_ = false;
+  ++epoch_;
+}
+
+}  // namespace realtime

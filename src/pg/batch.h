@@ -1,0 +1,53 @@
+// The transaction in which changes are judged: opened lazily, one snapshot per commit of the stream, read-only, closed
+// before the worker sleeps. Database thread only.
+#ifndef REALTIME_PG_BATCH_H_
+#define REALTIME_PG_BATCH_H_
+
+#include <cstdint>
+
+#include "pg/role_scope.h"
+#include "pg/pg.h"
+
+namespace realtime {
+
+class Batch {
+ public:
+  // Opens the transaction when there is none. With fresh_snapshot (a new commit of the stream begins) invalidations are
+  // accepted and a new snapshot is taken, so rows of that commit are visible to sub-queries of policies. False when the
+  // backend refused (logged); the batch is closed then.
+  bool Open(bool fresh_snapshot);
+  // Commits. Executor states of this epoch must have been ended by their owner (see epoch).
+  void Close();
+  // After a caught error: rolls back and forgets everything that lived in the transaction.
+  void Abort();
+
+  bool is_open() const { return open_; }
+  // Changes with every snapshot and every abort: what was made under another epoch must not be used, and after an abort not
+  // be freed either.
+  uint64_t epoch() const { return epoch_; }
+  uint64_t transaction() const { return transaction_; }
+
+  RoleScope* scope() { return &scope_; }
+  // Scratch memory for one row: datums, which an abort frees, and texts, which survive it.
+  MemoryContext row_context() const { return row_context_; }
+  MemoryContext text_context() const { return text_context_; }
+  void ResetRow();
+  // User code ran: session-level advisory locks it may have taken are released at the end.
+  void NoteUserCode() { user_code_ = true; }
+
+ private:
+  void Begin();
+  void TakeSnapshot();
+
+  bool open_ = false;
+  bool user_code_ = false;
+  uint64_t epoch_ = 0;
+  uint64_t transaction_ = 0;
+  RoleScope scope_;
+  MemoryContext row_context_ = nullptr;
+  MemoryContext text_context_ = nullptr;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_BATCH_H_

@@ -1,0 +1,53 @@
+// Differences between PostgreSQL versions, named for the feature. Included by pg/pg.h only.
+#ifndef REALTIME_PG_COMPAT_H_
+#define REALTIME_PG_COMPAT_H_
+
+#if PG_VERSION_NUM < 150000
+#error "realtime needs PostgreSQL 15 or newer"
+#endif
+
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#include "storage/latch.h"
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+#include "utils/resowner.h"
+}
+
+namespace realtime::compat {
+
+// 17 ties wait event sets to a resource owner instead of a memory context.
+inline WaitEventSet* CreateWaitSet(int events) {
+#if PG_VERSION_NUM >= 170000
+  return CreateWaitEventSet(nullptr, events);
+#else
+  return CreateWaitEventSet(TopMemoryContext, events);
+#endif
+}
+
+using Walker = bool (*)(Node*, void*);
+using Mutator = Node* (*)(Node*, void*);
+
+// Up to 15 the tree walkers take callbacks of unspecified arguments, which C++ reads as "none".
+#if PG_VERSION_NUM >= 160000
+inline Walker AsWalker(Walker walker) { return walker; }
+inline Mutator AsMutator(Mutator mutator) { return mutator; }
+#else
+inline bool (*AsWalker(Walker walker))() { return reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker)); }
+inline Node* (*AsMutator(Mutator mutator))() { return reinterpret_cast<Node* (*)()>(reinterpret_cast<void*>(mutator)); }
+#endif
+
+inline bool WalkExpression(Node* node, Walker walker, void* context) {
+  return expression_tree_walker(node, AsWalker(walker), context);
+}
+inline bool WalkQuery(Query* query, Walker walker, void* context) {
+  return query_tree_walker(query, AsWalker(walker), context, 0);
+}
+inline Node* MutateExpression(Node* node, Mutator mutator, void* context) {
+  return expression_tree_mutator(node, AsMutator(mutator), context);
+}
+
+}  // namespace realtime::compat
+
+#endif  // REALTIME_PG_COMPAT_H_

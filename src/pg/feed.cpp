@@ -1,0 +1,281 @@
+#include "pg/feed.h"
+
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/pgoutput.h"
+#include "pg/batch.h"
+#include "pg/failure_log.h"
+#include "pg/generated.h"
+#include "pg/guard.h"
+#include "pg/invalidation.h"
+#include "pg/judge.h"
+#include "pg/registry.h"
+#include "pg/relation_feed.h"
+#include "pg/row_json.h"
+#include "pg/validate.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "storage/procarray.h"
+#include "utils/snapmgr.h"
+}
+
+namespace realtime {
+
+class Feed::Impl {
+ public:
+  explicit Impl(std::function<void(ToNetwork)> output) : output_(std::move(output)), judge_(&batch_) {
+    invalidation::Register();
+    InstallFunctionCounter();
+  }
+
+  void Add(const Subscribe& request);
+  Step OnMessage(std::string_view bytes);
+  void EndBatch();
+  void OnStreamStart(bool new_slot);
+
+  // Where the stream is: between commits, or inside one.
+  bool in_transaction_ = false;
+  uint64_t handed_over_ = 0;
+  Registry registry_;
+
+ private:
+  // What happens to the changes of one audience's kind of view: encoded once, sent to all their members.
+  struct Group {
+    const Projection* projection;
+    Verdict verdict;
+    std::vector<TargetList> targets;
+  };
+
+  void OnBegin(const PgoutputMessage& message);
+  void OnRelation(RelationInfo info);
+  Step OnRow(const RowChange& row);
+  bool OpenFor(RelationFeed* feed);
+  void FillRows(RelationFeed* feed, const RowChange& row);
+  void FillGenerated(RelationFeed* feed, TableRow* row);
+  bool FindTargets(RelationFeed* feed, ChangeKind kind);
+  void Dispatch(RelationFeed* feed);
+
+  std::function<void(ToNetwork)> output_;
+  Batch batch_;
+  Judge judge_;
+  std::unordered_map<uint32_t, std::unique_ptr<RelationFeed>> relations_;
+
+  bool skipping_ = false;        // this commit was handed over before the connection was lost
+  bool snapshot_taken_ = false;  // a snapshot that shows this commit has been taken
+  uint32_t xid_ = 0;
+  uint64_t commit_lsn_ = 0;
+  uint64_t last_commit_lsn_ = 0;
+  std::string commit_time_;
+
+  // Reused from row to row.
+  PgoutputMessage message_;
+  JudgedChange change_;
+  std::vector<bool> wanted_;
+  std::vector<TargetList> targets_;
+  std::vector<Verdict> verdicts_;
+  std::vector<Group> groups_;
+};
+
+namespace {
+
+// The snapshot first, the LSN after it: a commit record at or behind the LSN cannot have been visible in the snapshot.
+std::shared_ptr<const StartPoint> TakeStartPoint() {
+  auto start = std::make_shared<StartPoint>();
+  StartPoint* raw = start.get();
+  PgError error;
+  bool done = InTransaction(
+      [raw] {
+        Snapshot snapshot = GetActiveSnapshot();
+        raw->xmin = snapshot->xmin;
+        raw->xmax = snapshot->xmax;
+        raw->in_progress.assign(snapshot->xip, snapshot->xip + snapshot->xcnt);
+        raw->lsn = GetXLogInsertRecPtr();
+      },
+      &error);
+  if (!done) ereport(LOG, (errmsg("realtime could not take a snapshot: %s", error.Text().c_str())));
+  return done ? start : nullptr;
+}
+
+}  // namespace
+
+void Feed::Impl::Add(const Subscribe& request) {
+  SubscribeResult result{request.channel, request.sequence, SubscribeResult::Outcome::kLive, ""};
+  if (std::optional<SubscribeResult> failure = ValidateSubscription(request)) {
+    registry_.Remove(request.channel);
+    result = std::move(*failure);
+  } else {
+    registry_.Add(request, TakeStartPoint());
+  }
+  output_(std::move(result));
+}
+
+void Feed::Impl::OnBegin(const PgoutputMessage& message) {
+  in_transaction_ = true;
+  snapshot_taken_ = false;
+  xid_ = message.xid;
+  commit_lsn_ = message.commit_lsn;
+  skipping_ = commit_lsn_ <= last_commit_lsn_;
+  if (!skipping_) registry_.OnCommit(commit_lsn_);
+  commit_time_ = FormatCommitTime(message.commit_time_us);
+}
+
+void Feed::Impl::OnRelation(RelationInfo info) {
+  judge_.EndStates();
+  uint32_t oid = info.oid;
+  relations_[oid] = std::make_unique<RelationFeed>(std::move(info), &registry_);
+}
+
+// A transaction whose snapshot shows the commit, and the relation's seats as the catalogs are now.
+bool Feed::Impl::OpenFor(RelationFeed* feed) {
+  if (!snapshot_taken_) {
+    judge_.EndStates();
+    if (!batch_.Open(true)) return false;
+    snapshot_taken_ = true;
+  } else if (!batch_.Open(false)) {
+    return false;
+  }
+  if (feed->IsCurrent()) return true;
+  judge_.EndStates();
+  return batch_.Open(false) && feed->Prepare(&batch_);
+}
+
+void Feed::Impl::FillGenerated(RelationFeed* feed, TableRow* row) {
+  PgError error;
+  if (PgTry([&] { ComputeGenerated(row, &batch_); }, &error)) return;
+  judge_.ForgetStates();
+  batch_.Abort();
+  if (batch_.Open(false)) change_.Rebind(feed->Params(&batch_));
+  if (!failure_log::Due("generated " + feed->table().sql_name)) return;
+  ereport(LOG, (errmsg("realtime could not compute the generated columns of table %s: %s",
+                       feed->table().sql_name.c_str(), error.Text().c_str()),
+                errhint("Subscribers get its changes without these columns.")));
+}
+
+void Feed::Impl::FillRows(RelationFeed* feed, const RowChange& row) {
+  ParamListInfo params = feed->Params(&batch_);
+  change_.kind = row.kind;
+  change_.old_kind = row.old_kind;
+  change_.fetched = false;
+  change_.fetch_succeeded = false;
+  change_.old_row.Start(&feed->table(), params);
+  change_.new_row.Start(&feed->table(), params);
+  if (row.old_kind != OldRow::kNone) feed->Fill(row.old_row, row.old_kind == OldRow::kKey, &change_.old_row);
+  if (row.kind != ChangeKind::kDelete) feed->Fill(row.new_row, false, &change_.new_row);
+  if (row.old_kind == OldRow::kFull && row.kind == ChangeKind::kUpdate) {
+    for (size_t i = 1; i <= change_.new_row.size(); ++i) {
+      auto attno = static_cast<AttrNumber>(i);
+      Cell* cell = change_.new_row.cell(attno);
+      if (cell->kind == Cell::Kind::kUnchanged) *cell = *change_.old_row.cell(attno);
+    }
+  }
+  if (!feed->table().has_generated) return;
+  if (row.kind != ChangeKind::kDelete) FillGenerated(feed, &change_.new_row);
+  if (row.old_kind == OldRow::kFull) FillGenerated(feed, &change_.old_row);
+}
+
+bool Feed::Impl::FindTargets(RelationFeed* feed, ChangeKind kind) {
+  size_t count = feed->seats().size();
+  wanted_.assign(count, false);
+  targets_.assign(count, nullptr);
+  bool any = false;
+  for (size_t i = 0; i < count; ++i) {
+    Audience* audience = feed->seats()[i]->audience.get();
+    if ((audience->events & MaskOf(kind)) == 0 || audience->dead()) continue;
+    targets_[i] = audience->TargetsFor(xid_, commit_lsn_);
+    wanted_[i] = targets_[i] != nullptr;
+    any = any || wanted_[i];
+  }
+  return any;
+}
+
+void Feed::Impl::Dispatch(RelationFeed* feed) {
+  groups_.clear();
+  for (size_t i = 0; i < verdicts_.size(); ++i) {
+    if (verdicts_[i] == Verdict::kNone) continue;
+    const Projection* projection = feed->seats()[i]->projection;
+    Group* found = nullptr;
+    for (Group& group : groups_) {
+      if (group.projection == projection && group.verdict == verdicts_[i]) found = &group;
+    }
+    if (found == nullptr) found = &groups_.emplace_back(Group{projection, verdicts_[i], {}});
+    found->targets.push_back(std::move(targets_[i]));
+  }
+  for (Group& group : groups_) {
+    EncodeInput input{feed, &change_, group.projection, group.verdict, commit_time_};
+    auto data = std::make_shared<const std::string>(EncodeChange(input, &batch_));
+    output_(Delivery{std::move(data), change_.kind, std::move(group.targets)});
+  }
+}
+
+Feed::Step Feed::Impl::OnRow(const RowChange& row) {
+  if (skipping_) return Step::kConsumed;
+  auto found = relations_.find(row.relation_oid);
+  if (found == relations_.end()) return Step::kMalformed;
+  RelationFeed* feed = found->second.get();
+  if (!feed->HasListeners()) return Step::kConsumed;
+  // The walsender is woken when the commit record is flushed, before other backends see the commit.
+  if (!snapshot_taken_ && TransactionIdIsInProgress(xid_)) return Step::kWaiting;
+  if (!OpenFor(feed) || !FindTargets(feed, row.kind)) return Step::kConsumed;
+  batch_.ResetRow();
+  FillRows(feed, row);
+  judge_.Run(feed, &change_, wanted_, &verdicts_);
+  Dispatch(feed);
+  return Step::kConsumed;
+}
+
+Feed::Step Feed::Impl::OnMessage(std::string_view bytes) {
+  Status status = ParsePgoutput(bytes, &message_);
+  if (!status.ok()) {
+    ereport(LOG, (errmsg("realtime got a message it cannot read from the replication stream: %s",
+                         status.message().c_str())));
+    return Step::kMalformed;
+  }
+  switch (message_.kind) {
+    case PgoutputMessage::Kind::kBegin:
+      OnBegin(message_);
+      break;
+    case PgoutputMessage::Kind::kCommit:
+      in_transaction_ = false;
+      if (!skipping_) last_commit_lsn_ = commit_lsn_;
+      handed_over_ = message_.end_lsn;
+      break;
+    case PgoutputMessage::Kind::kRelation:
+      OnRelation(std::move(message_.relation));
+      break;
+    case PgoutputMessage::Kind::kRow:
+      return OnRow(message_.row);
+    case PgoutputMessage::Kind::kIgnored:
+      break;
+  }
+  return Step::kConsumed;
+}
+
+void Feed::Impl::EndBatch() {
+  judge_.EndStates();
+  batch_.Close();
+}
+
+void Feed::Impl::OnStreamStart(bool new_slot) {
+  EndBatch();
+  relations_.clear();
+  in_transaction_ = false;
+  if (new_slot) last_commit_lsn_ = handed_over_ = 0;
+}
+
+Feed::Feed(std::function<void(ToNetwork)> output) : impl_(std::make_unique<Impl>(std::move(output))) {}
+Feed::~Feed() = default;
+
+std::optional<SubscribeResult> Feed::Validate(const Subscribe& request) { return ValidateSubscription(request); }
+void Feed::Add(const Subscribe& request) { impl_->Add(request); }
+void Feed::Remove(ChannelId channel) { impl_->registry_.Remove(channel); }
+size_t Feed::channel_count() const { return impl_->registry_.channel_count(); }
+Feed::Step Feed::OnMessage(std::string_view message) { return impl_->OnMessage(message); }
+void Feed::EndBatch() { impl_->EndBatch(); }
+bool Feed::in_stream_transaction() const { return impl_->in_transaction_; }
+uint64_t Feed::handed_over_lsn() const { return impl_->handed_over_; }
+void Feed::OnStreamStart(bool new_slot) { impl_->OnStreamStart(new_slot); }
+
+}  // namespace realtime

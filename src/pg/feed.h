@@ -1,0 +1,54 @@
+// The change feed: stream messages and subscriptions in, deliveries out. Decides who may see each change.
+// Database thread only. Everything that can ereport is guarded inside: no method raises, except FATAL on shutdown.
+#ifndef REALTIME_PG_FEED_H_
+#define REALTIME_PG_FEED_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "core/door.h"
+
+namespace realtime {
+
+class Feed {
+ public:
+  // One per process: registers invalidation callbacks and the function counter (policy.h).
+  explicit Feed(std::function<void(ToNetwork)> output);
+  ~Feed();
+
+  // Tests the subscription against the catalogs (publication, tables, privileges, filters) without registering it:
+  // nothing when it can be served as soon as the stream is live, else the result to send (kRefused or kFailed).
+  // Must not be called between OnMessage and EndBatch.
+  std::optional<SubscribeResult> Validate(const Subscribe& request);
+  // Registers it and emits its SubscribeResult. Only while the stream is live. Same restriction.
+  void Add(const Subscribe& request);
+  void Remove(ChannelId channel);
+  size_t channel_count() const;
+
+  // One pgoutput message. kWaiting: the change belongs to a transaction that is still in progress for other backends
+  // (walsenders see commits at WAL flush); nothing was consumed, call again with the same bytes within a millisecond or
+  // so. Opens a transaction lazily; call EndBatch before sleeping.
+  enum class Step : uint8_t { kConsumed, kWaiting, kMalformed };
+  Step OnMessage(std::string_view message);
+  void EndBatch();
+
+  // Inside a transaction of the stream (after Begin, before Commit): what was received may not be confirmed.
+  bool in_stream_transaction() const;
+  // End LSN of the last commit whose deliveries have all been handed to the output; zero before the first.
+  uint64_t handed_over_lsn() const;
+
+  // A connection ended or begins: forget a half-read transaction. With new_slot the positions start over; otherwise
+  // commits up to handed_over_lsn() are skipped when they come again.
+  void OnStreamStart(bool new_slot);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_FEED_H_

@@ -1,0 +1,61 @@
+#include "pg/json_cast.h"
+
+#include "pg/failure_log.h"
+#include "pg/guard.h"
+#include "pg/text_encoding.h"
+#include "pg/watchdog.h"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "utils/fmgroids.h"
+}
+
+namespace realtime {
+namespace {
+
+// to_json(anyelement) finds out what its argument is from the call expression.
+Datum ToJson(Oid type, Datum value) {
+  Node* argument = reinterpret_cast<Node*>(makeNullConst(type, -1, InvalidOid));
+  FmgrInfo function;
+  fmgr_info(F_TO_JSON, &function);
+  fmgr_info_set_expr(reinterpret_cast<Node*>(makeFuncExpr(F_TO_JSON, JSONOID, list_make1(argument), InvalidOid,
+                                                          InvalidOid, COERCE_EXPLICIT_CALL)),
+                     &function);
+  return FunctionCall1(&function, value);
+}
+
+}  // namespace
+
+bool AppendBackendJson(const Table& table, const Column& column, std::string_view text, Batch* batch,
+                       std::string* out) {
+  PgError error;
+  size_t before = out->size();
+  bool done = PgTry(
+      [&] {
+        MemoryContext caller = MemoryContextSwitchTo(batch->row_context());
+        batch->scope()->Ensure(table.owner, table.owner_name.c_str(), nullptr, false);
+        watchdog::StartCheck();
+        Datum value =
+            OidInputFunctionCall(column.input_function, ToServerText(text), column.input_param, column.typmod);
+        char* json = ToUtf8(OidOutputFunctionCall(F_JSON_OUT, ToJson(column.type, value)));
+        watchdog::FinishCheck();
+        batch->NoteUserCode();
+        batch->scope()->Leave();
+        MemoryContextSwitchTo(caller);
+        out->append(json);
+      },
+      &error);
+  if (done) return true;
+  out->resize(before);
+  batch->Abort();
+  batch->Open(false);
+  if (failure_log::Due(table.sql_name + " " + column.name)) {
+    ereport(LOG, (errmsg("realtime could not convert column \"%s\" of table %s to json: %s", column.name.c_str(),
+                         table.sql_name.c_str(), error.Text().c_str()),
+                  errhint("Check the cast from type %s to json. The value was sent as text.", column.type_name.c_str())));
+  }
+  return false;
+}
+
+}  // namespace realtime

@@ -1,0 +1,180 @@
+#include "pg/judge.h"
+
+#include <algorithm>
+
+#include "pg/failure_log.h"
+#include "pg/invalidation.h"
+#include "pg/key_lookup.h"
+#include "pg/watchdog.h"
+
+namespace realtime {
+namespace {
+
+// An executor state takes some ten kilobytes; more than these are started anew when needed again.
+constexpr size_t kMaxLiveStates = 1000;
+constexpr int kMaxCompileAttempts = 10;
+
+}  // namespace
+
+void Judge::EnterScope(const Seat& seat) {
+  batch_->scope()->Ensure(seat.access->role, seat.access->role_name.c_str(), seat.audience->identity.get(), false);
+}
+
+// Makes sure the row has the columns, reading the missing ones of a new row from the table once.
+bool Judge::Supply(const std::vector<AttrNumber>& columns, TableRow* row, JudgedChange* change) {
+  bool complete = true;
+  for (AttrNumber attno : columns) complete = complete && row->Has(attno);
+  if (complete) return true;
+  if (row == &change->new_row && !change->fetched) {
+    change->fetched = true;
+    batch_->scope()->Leave();
+    change->fetch_succeeded = FetchMissing(row, batch_->text_context());
+  }
+  for (AttrNumber attno : columns) {
+    if (!row->Has(attno)) return false;
+  }
+  return true;
+}
+
+bool Judge::PassesFilter(Seat* seat, JudgedChange* change) {
+  if (seat->filter.empty()) return true;
+  TableRow* row = change->kind == ChangeKind::kDelete ? &change->old_row : &change->new_row;
+  // A filter on a column that nobody knows the value of matches nothing (protocol.md 5.8).
+  if (!Supply(seat->filter.columns(), row, change)) return false;
+  if (!seat->filter.needs_scope()) return seat->filter.Matches(row);
+  EnterScope(*seat);
+  bool matches = seat->filter.Matches(row);
+  batch_->NoteUserCode();
+  batch_->scope()->Leave();
+  return matches;
+}
+
+// The plan for the seat's role, or one of its own when planning depended on the identity. Planned again when the catalogs
+// changed meanwhile: a plan is only as good as what it was made from.
+const PolicyPlan* Judge::PolicyOf(RelationFeed* feed, Seat* seat) {
+  if (seat->own_policy) return seat->own_policy.get();
+  if (seat->access->policy) return seat->access->policy.get();
+  for (int attempt = 0; attempt < kMaxCompileAttempts; ++attempt) {
+    uint64_t generation = invalidation::Generation();
+    seat->own_policy.reset(new PolicyPlan());
+    batch_->scope()->Leave();
+    EnterScope(*seat);
+    CompilePolicy(feed->table(), seat->own_policy.get());
+    batch_->scope()->Leave();
+    if (invalidation::Generation() == generation) break;
+  }
+  if (seat->own_policy->identity_bound) {
+    batch_->NoteUserCode();
+    return seat->own_policy.get();
+  }
+  seat->access->policy = std::move(seat->own_policy);
+  return seat->access->policy.get();
+}
+
+bool Judge::PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedChange* change) {
+  if (!feed->table().row_security) return true;
+  const PolicyPlan* plan = PolicyOf(feed, seat);
+  if (plan->kind == PolicyPlan::Kind::kAllow) return true;
+  if (plan->kind == PolicyPlan::Kind::kDeny) return false;
+  bool by_key = plan->kind == PolicyPlan::Kind::kLookup;
+  if (by_key ? row == &change->old_row || !HasKey(*row) : !Supply(plan->columns, row, change)) {
+    ++counters_.undecidable;
+    return false;
+  }
+  EnterScope(*seat);
+  bool visible;
+  if (by_key) {
+    visible = VisibleByKey(row);
+    batch_->NoteUserCode();
+    batch_->scope()->Leave();
+    return visible;
+  }
+  bool was_live = seat->state.epoch == batch_->epoch();
+  visible = CheckPolicy(*plan, &seat->state, batch_, row);
+  if (seat->state.user_code) {
+    batch_->scope()->Leave();
+  } else if (!was_live) {
+    live_.push_back(seat);
+  }
+  return visible;
+}
+
+Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
+  if (!seat->access->privileges.key_readable) {
+    // A wildcard covers the tables that are readable, silently; a named table says what happened.
+    return seat->audience->wildcard() ? Verdict::kNone : Verdict::kUnauthorized;
+  }
+  if (seat->filter_failed) return Verdict::kFailed;
+  if (!PassesFilter(seat, change)) return Verdict::kNone;
+  if (change->kind == ChangeKind::kDelete) {
+    // Only a full old row can be judged; a bare key is sent as the reference does (design.md section 4).
+    if (change->old_kind != OldRow::kFull) return Verdict::kDeliver;
+    return PassesPolicy(feed, seat, &change->old_row, change) ? Verdict::kDeliver : Verdict::kNone;
+  }
+  if (!PassesPolicy(feed, seat, &change->new_row, change)) return Verdict::kNone;
+  if (change->old_kind != OldRow::kFull || !feed->table().row_security) return Verdict::kDeliver;
+  change->old_row.ForgetLoaded();
+  bool old_visible = PassesPolicy(feed, seat, &change->old_row, change);
+  change->new_row.ForgetLoaded();
+  return old_visible ? Verdict::kDeliver : Verdict::kDeliverKey;
+}
+
+void Judge::Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool>& wanted,
+                std::vector<Verdict>* verdicts) {
+  std::vector<std::unique_ptr<Seat>>& seats = feed->seats();
+  verdicts->assign(seats.size(), Verdict::kNone);
+  if (live_.size() > kMaxLiveStates) EndStates();
+  size_t next = 0;
+  while (next < seats.size()) {
+    if (!batch_->Open(false)) return;
+    PgError error;
+    bool done = PgTry(
+        [&] {
+          MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
+          for (; next < seats.size(); ++next) {
+            if (!wanted[next]) continue;
+            watchdog::StartCheck();
+            (*verdicts)[next] = JudgeSeat(feed, seats[next].get(), change);
+            watchdog::FinishCheck();
+          }
+          MemoryContextSwitchTo(caller);
+        },
+        &error);
+    if (done) return;
+    ForgetStates();
+    batch_->Abort();
+    (*verdicts)[next] = Verdict::kFailed;
+    ++counters_.failed;
+    LogFailure(*feed, *seats[next], error);
+    seats[next]->own_policy.reset();
+    // Everything of the row that lived in the transaction is gone.
+    if (!batch_->Open(false)) return;
+    change->Rebind(feed->Params(batch_));
+    ++next;
+  }
+}
+
+void Judge::EndStates() {
+  PgError error;
+  std::vector<Seat*> live;
+  live.swap(live_);
+  bool done = PgTry(
+      [&] {
+        batch_->scope()->Leave();
+        for (Seat* seat : live) EndPolicyState(&seat->state, batch_);
+      },
+      &error);
+  if (!done) batch_->Abort();
+}
+
+void Judge::LogFailure(const RelationFeed& feed, const Seat& seat, const PgError& error) {
+  const std::string& role = seat.audience->identity->role;
+  std::string table = feed.info().schema + "." + feed.info().table;
+  if (!failure_log::Due(table + "\n" + role)) return;
+  ereport(LOG, (errmsg("realtime could not judge a change of table \"%s\" for role \"%s\": %s", table.c_str(),
+                       role.c_str(), error.Text().c_str()),
+                errdetail("Its subscribers got an event with an error instead. SQLSTATE %s.", error.sqlstate.c_str()),
+                errhint("Check the row-level security policies of the table and the functions they call.")));
+}
+
+}  // namespace realtime

@@ -1,0 +1,63 @@
+// Row-level security compiled to something that judges a row without reading the table (design.md section 4).
+//
+// The rewritten query of SELECT ... FROM ONLY table under the role carries the role's policies as security quals of the
+// table's range-table entry. They become one boolean expression, evaluated in the list's order (CASE, not AND: as one
+// WHERE the planner would reorder them by cost and a guard would no longer precede what it guards):
+//
+//   kExpression  no sub-queries: columns are external parameters, evaluated as a bare expression.
+//   kQuery       sub-queries: the table is replaced by a sub-select of the parameters behind OFFSET 0. That fence keeps the
+//                references to the row correlated, so only what depends on the identity alone becomes an init plan or a
+//                hashed sub-plan: an executor state may judge many rows of one identity under one snapshot, and nothing else.
+//   kLookup      system columns or whole-row references: only the table itself can answer, by primary key.
+//
+// `(select auth.uid())`, the idiom that Supabase teaches, is unwrapped to auth.uid(): as an expression it needs no init
+// plan. What user code could have decided while planning (a function wrongly declared IMMUTABLE is folded) binds the plan
+// to the identity it was planned for.
+// Database thread only.
+#ifndef REALTIME_PG_POLICY_H_
+#define REALTIME_PG_POLICY_H_
+
+#include <memory>
+#include <vector>
+
+#include "pg/catalog.h"
+#include "pg/pg.h"
+
+extern "C" {
+#include "nodes/plannodes.h"
+#include "nodes/primnodes.h"
+}
+
+namespace realtime {
+
+struct PolicyPlan {
+  enum class Kind : uint8_t { kAllow, kDeny, kExpression, kQuery, kLookup };
+
+  PolicyPlan() = default;
+  ~PolicyPlan();
+  PolicyPlan(const PolicyPlan&) = delete;
+  PolicyPlan& operator=(const PolicyPlan&) = delete;
+
+  Kind kind = Kind::kDeny;
+  // Volatile or not built-in: may change settings, so each check gets a role scope and an evaluation state of its own.
+  bool runs_user_code = false;
+  bool identity_bound = false;
+  std::vector<AttrNumber> columns;  // the row's columns it refers to
+
+  MemoryContext context = nullptr;  // owns the trees below
+  Expr* expression = nullptr;
+  PlannedStmt* statement = nullptr;
+};
+
+// Compiles the policies of `table` for the current user, which must be the role (inside its RoleScope). May raise; *plan
+// then still owns its memory context.
+void CompilePolicy(const Table& table, PolicyPlan* plan);
+
+// Counts look-ups of functions that are not built in, since the worker started: a difference over a piece of planning or
+// executor start means that user code is involved. Installed once at worker start.
+void InstallFunctionCounter();
+uint64_t FunctionLookups();
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_POLICY_H_

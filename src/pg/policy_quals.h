@@ -1,0 +1,32 @@
+// Tree work on security quals. Backend trees in the current memory context; may raise.
+#ifndef REALTIME_PG_POLICY_QUALS_H_
+#define REALTIME_PG_POLICY_QUALS_H_
+
+#include "pg/pg.h"
+
+extern "C" {
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
+}
+
+namespace realtime {
+
+struct QualFacts {
+  Bitmapset* columns;  // attribute numbers of range-table entry 1 that are referred to, from any depth
+  bool needs_table;    // a system column or the whole row is referred to
+};
+void InspectQuals(Node* condition, QualFacts* facts);
+
+// The quals as one expression that tests them one after the other.
+Node* InOrder(List* quals);
+
+// Replaces uncorrelated, trivial scalar sub-selects, `(select f(...))`, by their expression.
+List* UnwrapScalarSelects(List* quals);
+
+// Replaces columns of range-table entry 1 by external parameters numbered by attno; no sub-queries inside.
+Node* ColumnsToParams(Node* condition);
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_POLICY_QUALS_H_

@@ -1,0 +1,95 @@
+// Who listens: channels, and the audiences they form. Plain C++, no backend calls; database thread only.
+//
+// An audience is all bindings with the same identity, table pattern, events, filters and columns: everything about a change
+// is decided once per audience. Its members are (channel, binding) pairs. A member joined at a point in time given by a
+// snapshot: it gets exactly the commits that a SELECT at that moment did not yet show.
+#ifndef REALTIME_PG_REGISTRY_H_
+#define REALTIME_PG_REGISTRY_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/door.h"
+
+namespace realtime {
+
+// Where in the stream a subscription begins.
+struct StartPoint {
+  uint32_t xmin = 0;                   // transactions before it were visible to the snapshot ...
+  uint32_t xmax = 0;                   // ... those from it on were not ...
+  std::vector<uint32_t> in_progress;   // ... nor these
+  uint64_t lsn = 0;                    // read after the snapshot: a commit record at or behind it was not visible
+
+  bool Includes(uint32_t xid, uint64_t commit_lsn) const;
+};
+
+struct Member {
+  ChannelId channel = 0;
+  uint32_t binding_id = 0;
+  // Null once a commit at or behind the start point's LSN has been seen: everything is included from then on.
+  std::shared_ptr<const StartPoint> start;
+};
+
+class Audience {
+ public:
+  std::shared_ptr<const Identity> identity;
+  std::string schema;
+  std::string table;
+  EventMask events = kAllEvents;
+  std::vector<FilterClause> filters;
+  std::vector<std::string> columns;
+
+  bool wildcard() const { return schema == "*" || table == "*"; }
+  bool Matches(const std::string& schema_name, const std::string& table_name) const {
+    return (schema == "*" || schema == schema_name) && (table == "*" || table == table_name);
+  }
+  bool dead() const { return members_.empty(); }
+
+  // The members that get this commit; null when there are none.
+  TargetList TargetsFor(uint32_t xid, uint64_t commit_lsn);
+
+ private:
+  friend class Registry;
+  std::vector<Member> members_;
+  TargetList settled_;      // the members without a start point, sorted by channel; null when stale
+  size_t starting_ = 0;     // members with a start point
+};
+
+class Registry {
+ public:
+  // Registers the channel's bindings. For a channel that is there already the identity is replaced and its start point, or
+  // the lack of one, is kept.
+  void Add(const Subscribe& request, std::shared_ptr<const StartPoint> start);
+  void Remove(ChannelId channel);
+  size_t channel_count() const { return channels_.size(); }
+
+  // A commit begins: start points at or before it are dropped.
+  void OnCommit(uint64_t commit_lsn);
+
+  // All audiences in the order they appeared. Dead ones stay until layout() changes; indexes are stable under one layout.
+  const std::vector<std::shared_ptr<Audience>>& audiences() const { return audiences_; }
+  uint64_t layout() const { return layout_; }
+
+ private:
+  struct Channel {
+    std::vector<std::shared_ptr<Audience>> audiences;
+    std::shared_ptr<const StartPoint> start;
+  };
+  std::shared_ptr<Audience> FindOrAdd(const std::shared_ptr<const Identity>& identity, const Binding& binding);
+  void Leave(ChannelId id, const Channel& channel);
+  void Compact();
+
+  std::unordered_map<ChannelId, Channel> channels_;
+  std::vector<std::shared_ptr<Audience>> audiences_;
+  std::unordered_map<std::string, std::weak_ptr<Audience>> by_key_;
+  std::vector<ChannelId> starting_;  // channels with a start point
+  size_t dead_ = 0;
+  uint64_t layout_ = 1;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_REGISTRY_H_

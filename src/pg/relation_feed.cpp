@@ -1,0 +1,157 @@
+#include "pg/relation_feed.h"
+
+#include <algorithm>
+
+#include "core/json.h"
+#include "pg/guard.h"
+#include "pg/invalidation.h"
+#include "pg/text_encoding.h"
+
+extern "C" {
+#include "utils/lsyscache.h"
+}
+
+namespace realtime {
+
+void RelationFeed::FindListeners() {
+  if (layout_ != registry_->layout()) {
+    layout_ = registry_->layout();
+    cursor_ = 0;
+    listeners_.clear();
+    generation_ = 0;  // seats follow listeners_
+  }
+  const auto& audiences = registry_->audiences();
+  for (; cursor_ < audiences.size(); ++cursor_) {
+    const std::shared_ptr<Audience>& audience = audiences[cursor_];
+    if (!audience->dead() && audience->Matches(info_.schema, info_.table)) listeners_.push_back(audience);
+  }
+}
+
+bool RelationFeed::HasListeners() {
+  FindListeners();
+  return !listeners_.empty();
+}
+
+bool RelationFeed::IsCurrent() const {
+  return generation_ == invalidation::Generation() && seated_ == listeners_.size();
+}
+
+bool RelationFeed::LoadToday(Batch* batch) {
+  seats_.clear();
+  seated_ = 0;
+  access_.clear();
+  projections_.clear();
+  params_ = nullptr;
+  table_ = Table();
+  generation_ = invalidation::Generation();
+  PgError error;
+  bool* exists = &exists_;
+  if (!PgTry([this, exists] { *exists = LoadTable(info_.oid, &table_); }, &error)) {
+    exists_ = false;
+    batch->Abort();
+    ereport(LOG, (errmsg("realtime cannot read table \"%s.%s\": %s", info_.schema.c_str(), info_.table.c_str(),
+                         error.Text().c_str())));
+    batch->Open(false);
+    return false;
+  }
+  if (exists_) MapColumns();
+  return exists_;
+}
+
+void RelationFeed::MapColumns() {
+  fully_mapped_ = true;
+  map_.clear();
+  for (const RelationColumn& stream : info_.columns) {
+    const Column* column = table_.Find(stream.name);
+    bool same = column != nullptr && column->type == stream.type_oid;
+    map_.push_back(same ? column->attno : 0);
+    fully_mapped_ = fully_mapped_ && same;
+  }
+}
+
+bool RelationFeed::Prepare(Batch* batch) {
+  if (generation_ != invalidation::Generation() && !LoadToday(batch)) return false;
+  if (!exists_) return false;
+  for (; seated_ < listeners_.size(); ++seated_) {
+    if (!listeners_[seated_]->dead()) TakeSeat(listeners_[seated_], batch);
+  }
+  std::erase_if(seats_, [](const std::unique_ptr<Seat>& seat) { return seat->audience->dead(); });
+  return true;
+}
+
+Access* RelationFeed::AccessOf(const std::string& role) {
+  std::unique_ptr<Access>& slot = access_[role];
+  if (slot) return slot.get();
+  slot = std::make_unique<Access>();
+  slot->privileges.columns.assign(table_.columns.size(), false);
+  slot->role = FindRole(role);
+  if (!OidIsValid(slot->role)) return slot.get();
+  slot->role_name = GetUserNameFromId(slot->role, false);
+  LoadPrivileges(table_, slot->role, &slot->privileges);
+  return slot.get();
+}
+
+// The role's columns, or those selected plus the primary key (protocol.md 5.9).
+const Projection* RelationFeed::ProjectionOf(const Access& access, const std::vector<std::string>& columns) {
+  std::vector<bool> visible = access.privileges.columns;
+  for (const Column& column : table_.columns) {
+    bool wanted = columns.empty() || column.in_primary_key ||
+                  std::find(columns.begin(), columns.end(), column.name) != columns.end();
+    if (!wanted) visible[column.attno - 1] = false;
+  }
+  std::unique_ptr<Projection>& slot = projections_[visible];
+  if (slot) return slot.get();
+  slot = std::make_unique<Projection>();
+  slot->visible = visible;
+  slot->columns_json = "[";
+  for (const Column& column : table_.columns) {
+    if (!visible[column.attno - 1]) continue;
+    if (slot->columns_json.size() > 1) slot->columns_json += ',';
+    slot->columns_json += "{\"name\":" + json::Quote(column.name) + ",\"type\":" + json::Quote(column.type_name) + "}";
+  }
+  slot->columns_json += ']';
+  return slot.get();
+}
+
+void RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch) {
+  auto seat = std::make_unique<Seat>();
+  seat->audience = audience;
+  PgError error;
+  Seat* raw = seat.get();
+  bool ready = PgTry(
+      [this, raw, batch] {
+        raw->access = AccessOf(raw->audience->identity->role);
+        if (!OidIsValid(raw->access->role) || raw->audience->filters.empty()) return;
+        batch->scope()->Ensure(raw->access->role, raw->access->role_name.c_str(), raw->audience->identity.get(), false);
+        raw->filter.Compile(table_, raw->access->privileges, raw->audience->filters);
+        batch->scope()->Leave();
+      },
+      &error);
+  if (!ready) {
+    batch->Abort();
+    seat->filter_failed = true;
+    if (!batch->Open(false) || seat->access == nullptr) return;
+  }
+  seat->projection = ProjectionOf(*seat->access, audience->columns);
+  seats_.push_back(std::move(seat));
+}
+
+void RelationFeed::Fill(const Row& tuple, bool identity_only, TableRow* row) {
+  size_t count = tuple.size() < map_.size() ? tuple.size() : map_.size();
+  for (size_t i = 0; i < count; ++i) {
+    if (map_[i] == 0 || (identity_only && !info_.columns[i].identity)) continue;
+    *row->cell(map_[i]) = tuple[i];
+  }
+}
+
+ParamListInfo RelationFeed::Params(Batch* batch) {
+  if (params_ == nullptr || params_transaction_ != batch->transaction()) {
+    MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+    params_ = MakeColumnParams(table_);
+    MemoryContextSwitchTo(caller);
+    params_transaction_ = batch->transaction();
+  }
+  return params_;
+}
+
+}  // namespace realtime

@@ -1,0 +1,102 @@
+// One table of the stream and its listeners: what the stream calls it, what it is today, and a seat for each audience.
+// Database thread only.
+#ifndef REALTIME_PG_RELATION_FEED_H_
+#define REALTIME_PG_RELATION_FEED_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/change.h"
+#include "pg/batch.h"
+#include "pg/catalog.h"
+#include "pg/filter_plan.h"
+#include "pg/policy.h"
+#include "pg/policy_check.h"
+#include "pg/registry.h"
+#include "pg/table_row.h"
+
+namespace realtime {
+
+// A role on the table.
+struct Access {
+  Oid role = InvalidOid;   // invalid: there is no such role
+  std::string role_name;   // in the database's encoding
+  TablePrivileges privileges;
+  std::unique_ptr<PolicyPlan> policy;  // compiled at the first change that needs it
+};
+
+// A set of columns that clients of a seat see.
+struct Projection {
+  std::vector<bool> visible;  // by attno - 1
+  std::string columns_json;   // the event's "columns"
+};
+
+// An audience at this table.
+struct Seat {
+  std::shared_ptr<Audience> audience;
+  Access* access = nullptr;
+  const Projection* projection = nullptr;
+  FilterPlan filter;
+  bool filter_failed = false;  // it no longer fits the table: each change is an error event
+  std::unique_ptr<PolicyPlan> own_policy;  // when the compiled policy depends on the identity
+  PolicyState state;
+};
+
+class RelationFeed {
+ public:
+  RelationFeed(RelationInfo info, const Registry* registry) : info_(std::move(info)), registry_(registry) {}
+
+  const RelationInfo& info() const { return info_; }
+  const Table& table() const { return table_; }
+  std::vector<std::unique_ptr<Seat>>& seats() { return seats_; }
+
+  // Whether an audience matches by name. Cheap; needs no transaction.
+  bool HasListeners();
+
+  // Brings table, seats and privileges up to date, in an open batch. End all policy states of this relation's seats before
+  // (they may be destroyed). False when the table is gone or cannot be read: then nobody gets its changes. On an error the
+  // batch was aborted and opened again.
+  bool Prepare(Batch* batch);
+  // Whether Prepare would rebuild anything.
+  bool IsCurrent() const;
+
+  // Puts a tuple of the stream into today's columns; cells the stream does not know stay absent.
+  void Fill(const Row& tuple, bool identity_only, TableRow* row);
+  // False when a column of the stream has no counterpart today (dropped, renamed, other type): policies that refer to
+  // columns it cannot supply then find them absent.
+  bool fully_mapped() const { return fully_mapped_; }
+
+  ParamListInfo Params(Batch* batch);
+
+ private:
+  void FindListeners();
+  bool LoadToday(Batch* batch);
+  void MapColumns();
+  void TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch);
+  Access* AccessOf(const std::string& role);
+  const Projection* ProjectionOf(const Access& access, const std::vector<std::string>& columns);
+
+  RelationInfo info_;
+  const Registry* registry_;
+  uint64_t layout_ = 0;      // of the registry, for cursor_
+  size_t cursor_ = 0;        // audiences before it have been looked at
+  std::vector<std::shared_ptr<Audience>> listeners_;  // those that match by name, in order
+  size_t seated_ = 0;        // listeners before it have seats
+
+  uint64_t generation_ = 0;
+  bool exists_ = false;
+  Table table_;
+  std::vector<AttrNumber> map_;  // stream column to attno; 0: no counterpart
+  bool fully_mapped_ = false;
+  std::map<std::string, std::unique_ptr<Access>> access_;
+  std::map<std::vector<bool>, std::unique_ptr<Projection>> projections_;
+  std::vector<std::unique_ptr<Seat>> seats_;
+  ParamListInfo params_ = nullptr;
+  uint64_t params_transaction_ = 0;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_RELATION_FEED_H_

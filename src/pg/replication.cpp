@@ -1,0 +1,409 @@
+#include "pg/replication.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdint>
+
+#include "pg/settings.h"
+#include "pg/slot.h"
+#include "pg/stream_requirements.h"
+
+#include "pg/pg.h"
+
+namespace realtime {
+
+namespace {
+
+constexpr int64_t kNever = INT64_MAX;
+constexpr int64_t kLingerMs = 60000;         // the slot outlives its last need: a page reload must not recreate it
+constexpr int64_t kFirstBackoffMs = 100;
+constexpr int64_t kLastBackoffMs = 5000;
+constexpr int64_t kRecheckMs = 5000;         // of what only a DBA can mend
+constexpr int64_t kCheckMs = 900;            // publication and slot while streaming: noticed within a second
+constexpr int64_t kConnectTimeoutMs = 10000;
+constexpr int64_t kReportMs = 100;           // positions are reported this often at most, unless it is urgent
+constexpr int64_t kStableMs = 5000;          // a stream that lived so long starts the back-off over
+constexpr int64_t kDropRetryMs = 20;         // while the walsender of a slot goes away
+constexpr int64_t kQuietEndMs = 50;          // time for a walsender to notice by itself that we have left
+constexpr int64_t kReleaseMs = 1000;         // and for one that a crash has orphaned
+constexpr int64_t kSlowCreationMs = 3000;
+// A stream that fails so often at the same place (a change that cannot be decoded) will not get better by repeating.
+constexpr int kHopelessFailures = 8;
+constexpr char kFailedText[] = "the replication connection failed, see the server's log";
+constexpr char kUndefinedObject[] = "42704";
+
+std::string Quoted(const std::string& text, char quote) {
+  std::string quoted(1, quote);
+  for (char c : text) {
+    if (c == quote) quoted += quote;
+    quoted += c;
+  }
+  return quoted += quote;
+}
+
+}  // namespace
+
+void Replication::Enter(State state, int64_t now_ms, int64_t next_step_ms) {
+  state_ = state;
+  entered_ms_ = now_ms;
+  next_step_ms_ = next_step_ms;
+}
+
+void Replication::LookForLeftover(int64_t now_ms) {
+  if (!looked_for_leftover_) next_step_ms_ = now_ms;
+}
+
+void Replication::Want(bool wanted, int64_t now_ms) {
+  if (wanted == wanted_) return;
+  wanted_ = wanted;
+  if (!wanted) {
+    unwanted_since_ms_ = now_ms;
+    next_step_ms_ = std::min(next_step_ms_, now_ms + kLingerMs);
+  } else if (state_ == State::kAbsent) {
+    next_step_ms_ = now_ms;
+  }
+}
+
+void Replication::Stop(int64_t now_ms) {
+  wanted_ = false;
+  missed_pending_.clear();
+  missed_.clear();
+  condition_.Clear();
+  if (state_ != State::kAbsent) DropSlotNow(now_ms);
+}
+
+void Replication::Reconfigure(int64_t now_ms) {
+  if (state_ == State::kAbsent || state_ == State::kDropping) return;
+  if (slot_name_.empty()) return;  // nothing was made yet
+  if (slot_name_ == guc::SlotName() && publication_ == guc::Publication() && conninfo_ == guc::Conninfo()) return;
+  if (have_slot_) return Renew("the settings of the change stream have changed", now_ms);
+  EndWalsender();
+  creating_ = false;
+  RetryAfter(0, now_ms);
+}
+
+void Replication::Step(int64_t now_ms, bool socket_ready) {
+  const bool due = now_ms >= next_step_ms_;
+  if (!due && !socket_ready) return;
+  const bool lingered_out = !wanted_ && now_ms - unwanted_since_ms_ >= kLingerMs;
+  if (lingered_out && state_ != State::kAbsent && state_ != State::kDropping) return DropSlotNow(now_ms);
+  switch (state_) {
+    case State::kAbsent:
+      if (!looked_for_leftover_) {
+        looked_for_leftover_ = true;
+        slot_name_ = guc::SlotName();
+        return DropSlotNow(now_ms);
+      }
+      if (wanted_) return BeginAttempt(now_ms);
+      next_step_ms_ = kNever;
+      return;
+    case State::kWaiting: return due ? BeginAttempt(now_ms) : void();
+    case State::kConnecting: return ContinueConnecting(now_ms);
+    case State::kCreating: return ContinueCreating(now_ms);
+    case State::kStarting: return ContinueStarting(now_ms);
+    case State::kStreaming: return Supervise(now_ms);
+    case State::kDropping: return ContinueDropping(now_ms);
+  }
+}
+
+// ---- an attempt: check, connect, create, start ----
+
+void Replication::BeginAttempt(int64_t now_ms) {
+  slot_name_ = guc::SlotName();
+  publication_ = guc::Publication();
+  conninfo_ = guc::Conninfo();
+  if (CheckServer(now_ms) && CheckSlot(now_ms)) Connect(now_ms);
+}
+
+bool Replication::CheckServer(int64_t now_ms) {
+  StreamRequirement missing = FirstMissingRequirement(publication_);
+  if (missing.reason.empty()) return true;
+  Trouble(missing.reason, missing.hint);
+  // Decoding looks at the catalogs as they were at each change, so a slot from before the publication's return fails.
+  if (missing.is_publication && have_slot_) {
+    Renew(missing.reason, now_ms);
+  } else {
+    RetryAfter(missing.is_publication ? kCheckMs : kRecheckMs, now_ms);
+  }
+  return false;
+}
+
+bool Replication::CheckSlot(int64_t now_ms) {
+  SlotView slot = LookAtSlot(slot_name_);
+  if (!slot.exists) {
+    if (have_slot_) missed_pending_ = "the replication slot was dropped by somebody else";
+    have_slot_ = false;
+    return true;
+  }
+  if (!slot.ours) {
+    Trouble("replication slot \"" + slot_name_ + "\" exists and belongs to something else",
+                   "Drop it, or set realtime.slot_name to another name.");
+    RetryAfter(kRecheckMs, now_ms);
+    return false;
+  }
+  if (!have_slot_) {
+    DropSlotNow(now_ms);
+    return false;
+  }
+  return !RenewIfLost(slot, now_ms);
+}
+
+bool Replication::Connect(int64_t now_ms) {
+  WalsenderAddress address;
+  if (!FindWalsender(conninfo_, &address) || !link_.Open(address)) {
+    OnLinkFailure(now_ms);
+    return false;
+  }
+  Enter(State::kConnecting, now_ms, now_ms + kConnectTimeoutMs);
+  return true;
+}
+
+void Replication::ContinueConnecting(int64_t now_ms) {
+  if (now_ms - entered_ms_ >= kConnectTimeoutMs) {
+    Trouble("the replication connection was not established within 10 s");
+    link_.Close();
+    return RetryAfter(kLastBackoffMs, now_ms);
+  }
+  switch (link_.ContinueConnecting()) {
+    case WalsenderLink::Connecting::kNotYet: return;
+    case WalsenderLink::Connecting::kFailed: return OnLinkFailure(now_ms);
+    case WalsenderLink::Connecting::kDone: break;
+  }
+  walsender_pid_ = link_.walsender_pid();
+  if (have_slot_) {
+    StartStream(now_ms);
+  } else {
+    CreateSlot(now_ms);
+  }
+}
+
+void Replication::CreateSlot(int64_t now_ms) {
+  creating_ = true;
+  Enter(State::kCreating, now_ms, now_ms + kSlowCreationMs);
+  if (!link_.Send("CREATE_REPLICATION_SLOT " + Quoted(slot_name_, '"') + " LOGICAL pgoutput (SNAPSHOT 'nothing')")) {
+    OnLinkFailure(now_ms);
+  }
+}
+
+void Replication::ContinueCreating(int64_t now_ms) {
+  if (now_ms >= next_step_ms_) {
+    Trouble("creation of replication slot \"" + slot_name_ + "\" waits for older transactions to end",
+                   "See pg_stat_activity for transactions that have been open for long.");
+    next_step_ms_ = kNever;
+    if (!wanted_) next_step_ms_ = unwanted_since_ms_ + kLingerMs;
+  }
+  switch (link_.ReadAnswer()) {
+    case WalsenderLink::Answer::kNotYet: return;
+    case WalsenderLink::Answer::kOk: break;
+    default: return OnLinkFailure(now_ms);
+  }
+  creating_ = false;
+  have_slot_ = new_slot_ = true;
+  confirmed_lsn_ = 0;
+  StartStream(now_ms);
+}
+
+void Replication::StartStream(int64_t now_ms) {
+  Enter(State::kStarting, now_ms, now_ms + kConnectTimeoutMs);
+  std::string options =
+      "proto_version '1', publication_names " + Quoted(Quoted(publication_, '"'), '\'');
+  if (!link_.Send("START_REPLICATION SLOT " + Quoted(slot_name_, '"') + " LOGICAL 0/0 (" + options + ")")) {
+    OnLinkFailure(now_ms);
+  }
+}
+
+void Replication::ContinueStarting(int64_t now_ms) {
+  switch (link_.ReadAnswer()) {
+    case WalsenderLink::Answer::kCopy: break;
+    case WalsenderLink::Answer::kNotYet:
+      if (now_ms >= next_step_ms_) next_step_ms_ = now_ms + kConnectTimeoutMs;
+      return;
+    default: return OnLinkFailure(now_ms);
+  }
+  Enter(State::kStreaming, now_ms, now_ms + kCheckMs);
+  slot_checked_ms_ = now_ms;
+  link_.SetConfirmed(confirmed_lsn_);
+  started_ = new_slot_;
+  new_slot_ = false;
+  if (!missed_pending_.empty()) missed_ = std::move(missed_pending_);
+  missed_pending_.clear();
+  condition_.Clear("the change stream is available");
+}
+
+// ---- the stream ----
+
+bool Replication::Next(std::string_view* message, int64_t now_ms) {
+  if (state_ != State::kStreaming) return false;
+  switch (link_.Next(message)) {
+    case WalsenderLink::Reading::kMessage: return true;
+    case WalsenderLink::Reading::kNothing: return false;
+    case WalsenderLink::Reading::kFailed: break;
+  }
+  OnLinkFailure(now_ms);
+  return false;
+}
+
+void Replication::Reject(int64_t now_ms) {
+  if (state_ != State::kStreaming) return;
+  link_.SetError("the stream holds a message that cannot be understood");
+  OnLinkFailure(now_ms);
+}
+
+void Replication::Confirm(uint64_t lsn, bool at_once, int64_t now_ms) {
+  if (lsn > confirmed_lsn_) {
+    confirmed_lsn_ = lsn;
+    failures_ = 0;
+    report_due_ = true;
+    link_.SetConfirmed(lsn);
+  }
+  if (!report_due_ || state_ != State::kStreaming) return;
+  if (!at_once && now_ms - reported_ms_ < kReportMs) {
+    next_step_ms_ = std::min(next_step_ms_, reported_ms_ + kReportMs);
+    return;
+  }
+  report_due_ = false;
+  reported_ms_ = now_ms;
+  if (!link_.SendStatus()) OnLinkFailure(now_ms);
+}
+
+void Replication::Supervise(int64_t now_ms) {
+  if (link_.wants_write() && !link_.Flush()) return OnLinkFailure(now_ms);
+  if (report_due_) Confirm(confirmed_lsn_, false, now_ms);
+  if (state_ != State::kStreaming || now_ms < next_step_ms_) return;
+  next_step_ms_ = std::min(slot_checked_ms_ + kCheckMs, report_due_ ? reported_ms_ + kReportMs : kNever);
+  if (now_ms < next_step_ms_) return;
+  slot_checked_ms_ = now_ms;
+  next_step_ms_ = now_ms + kCheckMs;
+
+  StreamRequirement missing = FirstMissingRequirement(publication_);
+  if (!missing.reason.empty()) {
+    Trouble(missing.reason, missing.hint);
+    return Renew(missing.reason, now_ms);
+  }
+  SlotView slot = LookAtSlot(slot_name_);
+  if (slot.exists) RenewIfLost(slot, now_ms);
+}
+
+// ---- failures and ends ----
+
+void Replication::Trouble(const std::string& reason, const std::string& hint) {
+  condition_.Set(reason, hint);
+  cause_ = reason;
+}
+
+void Replication::OnLinkFailure(int64_t now_ms) {
+  const std::string error = link_.error();
+  const std::string sqlstate = link_.sqlstate();
+  const bool was_streaming = state_ == State::kStreaming || state_ == State::kStarting;
+  const bool was_stable = state_ == State::kStreaming && now_ms - entered_ms_ >= kStableMs;
+  EndWalsender();
+  creating_ = false;
+  Trouble("the change stream is not available: " + error, HintForStreamError(error, conninfo_));
+  cause_ = kFailedText;  // the server's own words may name paths and roles: they are for the log
+  if (was_streaming) failures_++;
+  if (have_slot_ && was_streaming && (failures_ >= kHopelessFailures || sqlstate == kUndefinedObject)) {
+    return Renew(kFailedText, now_ms);
+  }
+  backoff_ms_ = was_stable || backoff_ms_ == 0 ? kFirstBackoffMs : std::min(backoff_ms_ * 2, kLastBackoffMs);
+  RetryAfter(backoff_ms_, now_ms);
+}
+
+void Replication::RetryAfter(int64_t delay_ms, int64_t now_ms) { Enter(State::kWaiting, now_ms, now_ms + delay_ms); }
+
+// The slot cannot be continued: what happens between its end and the next one's start is missed.
+void Replication::Renew(const std::string& reason, int64_t now_ms) {
+  Log(LogLevel::kWarning, "the change stream starts over with a new replication slot: " + reason);
+  missed_pending_ = reason;
+  failures_ = 0;
+  DropSlotNow(now_ms);
+}
+
+bool Replication::RenewIfLost(const SlotView& slot, int64_t now_ms) {
+  if (slot.invalidated) {
+    Renew("the replication slot was invalidated because its WAL was removed", now_ms);
+    return true;
+  }
+  const uint64_t limit = static_cast<uint64_t>(guc::MaxSlotLagMb()) << 20;
+  const uint64_t flushed = FlushedLsn();
+  if (flushed <= slot.confirmed_lsn || flushed - slot.confirmed_lsn <= limit) return false;
+  Renew("the change stream fell behind by more than realtime.max_slot_lag", now_ms);
+  return true;
+}
+
+void Replication::DropSlotNow(int64_t now_ms) {
+  EndWalsender();
+  have_slot_ = creating_ = new_slot_ = false;
+  report_due_ = false;
+  started_.reset();
+  Enter(State::kDropping, now_ms, now_ms);
+  ContinueDropping(now_ms);
+}
+
+void Replication::ContinueDropping(int64_t now_ms) {
+  SlotView slot = LookAtSlot(slot_name_);
+  if (!slot.exists || !slot.ours) return OnSlotGone(now_ms);  // of something else: CheckSlot speaks about it when it matters
+  if (slot.active_pid != 0) return WaitForRelease(slot.active_pid, now_ms);
+  PgError error;
+  if (!DropSlot(slot_name_, &error)) {
+    Trouble("could not drop replication slot \"" + slot_name_ + "\": " + error.Text());
+    next_step_ms_ = now_ms + kCheckMs;
+    return;
+  }
+  OnSlotGone(now_ms);
+}
+
+// Only processes that we know to be ours are signalled; what uses a leftover is on its way out by itself.
+void Replication::WaitForRelease(int active_pid, int64_t now_ms) {
+  next_step_ms_ = now_ms + kDropRetryMs;
+  if (active_pid == walsender_pid_) {
+    if (now_ms - entered_ms_ >= kQuietEndMs) kill(active_pid, SIGTERM);
+  } else if (now_ms - entered_ms_ >= kReleaseMs) {
+    Trouble("replication slot \"" + slot_name_ + "\" is in use by process " + std::to_string(active_pid),
+            "If that is not a worker of this server, set realtime.slot_name to another name.");
+    next_step_ms_ = now_ms + kCheckMs;
+  }
+}
+
+void Replication::OnSlotGone(int64_t now_ms) {
+  Enter(State::kAbsent, now_ms, now_ms);
+  if (!wanted_) condition_.Clear();
+}
+
+void Replication::EndWalsender() {
+  if (!link_.open()) return;
+  link_.Close();
+  if (!creating_) return;
+  // While it waits for old transactions it does not look at its socket.
+  SlotView slot = LookAtSlot(slot_name_);
+  if (slot.ours && slot.active_pid != 0 && slot.active_pid == walsender_pid_) kill(slot.active_pid, SIGTERM);
+}
+
+void Replication::Disconnect() { EndWalsender(); }
+
+void Replication::DropSlotAtExit(int timeout_ms) {
+  const bool may_exist = have_slot_ || creating_ || state_ == State::kDropping;
+  if (may_exist) realtime::DropSlotAtExit(slot_name_, walsender_pid_, static_cast<int>(kQuietEndMs), timeout_ms);
+}
+
+// ---- what others ask ----
+
+std::optional<bool> Replication::TakeStart() {
+  std::optional<bool> taken = started_;
+  started_.reset();
+  return taken;
+}
+
+std::string Replication::TakeMissed() {
+  std::string taken = std::move(missed_);
+  missed_.clear();
+  return taken;
+}
+
+std::string Replication::Cause() const {
+  if (!condition_.reason().empty()) return cause_;
+  if (state_ == State::kCreating) return "creation of the replication slot waits for older transactions to end";
+  if (state_ == State::kDropping) return "the previous replication slot is being dropped";
+  return "the replication connection is being established";
+}
+
+}  // namespace realtime

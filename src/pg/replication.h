@@ -1,0 +1,130 @@
+// The change stream: a slot, a walsender, and the life of both.
+//
+//   kAbsent ----wanted----> kConnecting --> kCreating --> kStarting --> kStreaming
+//      ^                      |                (only without a slot)        |
+//      |                      +------------- any failure ---------+---------+
+//      |                                                          v
+//      +--- slot dropped --- kDropping <--- must be made anew --- kWaiting --back-off--> kConnecting
+//
+// The slot outlives connections, so that a lost one resumes where it stopped; it ends when nobody has wanted the stream for
+// a minute, when it cannot be continued (invalidated, too far behind, publication gone) and with the process.
+// Pull style: the worker's loop waits on socket(), calls Step, and takes messages with Next. Database thread only; nothing
+// here blocks or raises. Times are milliseconds of a monotonic clock.
+#ifndef REALTIME_PG_REPLICATION_H_
+#define REALTIME_PG_REPLICATION_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pg/log.h"
+#include "pg/walsender_link.h"
+
+namespace realtime {
+
+struct SlotView;
+
+class Replication {
+ public:
+  // Once, before anything else: the next Step drops a slot that a crash has left over.
+  void LookForLeftover(int64_t now_ms);
+  // Somebody needs the stream, or nobody does any more.
+  void Want(bool wanted, int64_t now_ms);
+  // Ends the stream and drops the slot now, however recently it was wanted (DROP EXTENSION).
+  void Stop(int64_t now_ms);
+  // Settings were reloaded: a stream made with other ones is made anew.
+  void Reconfigure(int64_t now_ms);
+
+  // Goes on with whatever is due. socket_ready: the loop saw the event that wants_read/wants_write asked for.
+  void Step(int64_t now_ms, bool socket_ready);
+  // When Step is due at the latest without an event; INT64_MAX: never.
+  int64_t next_step_ms() const { return next_step_ms_; }
+
+  bool live() const { return state_ == State::kStreaming; }
+  // Why it is not live, for a client: never empty.
+  std::string Cause() const;
+  // Set once per start of the stream; true when with a new slot.
+  std::optional<bool> TakeStart();
+  // What clients must be told after changes were missed; empty mostly.
+  std::string TakeMissed();
+
+  // The next message of pgoutput; false: none now (or the stream has just ended). Valid until the next call of Next, Step
+  // or Stop.
+  bool Next(std::string_view* message, int64_t now_ms);
+  // The stream sent what cannot be understood: drop the connection and start again.
+  void Reject(int64_t now_ms);
+  // Positions up to lsn need not be sent again. Reported to the server at once or within kReportMs.
+  void Confirm(uint64_t lsn, bool at_once, int64_t now_ms);
+  uint64_t received_lsn() const { return link_.received_lsn(); }
+
+  int socket() const { return link_.socket(); }
+  uint64_t socket_generation() const { return link_.generation(); }
+  bool wants_read() const { return link_.wants_read(); }
+  bool wants_write() const { return link_.wants_write(); }
+  int walsender_pid() const { return link_.walsender_pid(); }
+
+  // The process ends: leave the walsender; then, after whatever else there is to end, drop the slot.
+  void Disconnect();
+  void DropSlotAtExit(int timeout_ms);
+
+ private:
+  enum class State : uint8_t { kAbsent, kWaiting, kConnecting, kCreating, kStarting, kStreaming, kDropping };
+
+  void Enter(State state, int64_t now_ms, int64_t next_step_ms);
+  void BeginAttempt(int64_t now_ms);
+  bool CheckServer(int64_t now_ms);
+  bool CheckSlot(int64_t now_ms);
+  bool Connect(int64_t now_ms);
+  void ContinueConnecting(int64_t now_ms);
+  void CreateSlot(int64_t now_ms);
+  void ContinueCreating(int64_t now_ms);
+  void StartStream(int64_t now_ms);
+  void ContinueStarting(int64_t now_ms);
+  void Supervise(int64_t now_ms);
+  void Trouble(const std::string& reason, const std::string& hint = "");
+  void ContinueDropping(int64_t now_ms);
+  void WaitForRelease(int active_pid, int64_t now_ms);
+  void OnSlotGone(int64_t now_ms);
+  void OnLinkFailure(int64_t now_ms);
+  void RetryAfter(int64_t delay_ms, int64_t now_ms);
+  void Renew(const std::string& reason, int64_t now_ms);
+  // Whether the slot cannot be continued; the stream is being made anew then.
+  bool RenewIfLost(const SlotView& slot, int64_t now_ms);
+  void DropSlotNow(int64_t now_ms);
+  void EndWalsender();
+
+  WalsenderLink link_;
+  Condition condition_;
+  std::string cause_;  // what a client may read of it
+  State state_ = State::kAbsent;
+  int64_t entered_ms_ = 0;
+  int64_t next_step_ms_ = INT64_MAX;
+  bool wanted_ = false;
+  int64_t unwanted_since_ms_ = 0;
+  bool looked_for_leftover_ = false;
+  bool have_slot_ = false;  // made by this process
+  bool creating_ = false;   // the walsender may be making one
+  bool new_slot_ = false;   // and the stream on it has not started yet
+  int64_t backoff_ms_ = 0;
+  int failures_ = 0;        // of the stream, without progress in between
+  int walsender_pid_ = 0;   // the last one of ours that was seen
+  int64_t slot_checked_ms_ = 0;
+
+  // What the slot and the stream were made with.
+  std::string slot_name_;
+  std::string publication_;
+  std::string conninfo_;
+
+  uint64_t confirmed_lsn_ = 0;
+  bool report_due_ = false;
+  int64_t reported_ms_ = 0;
+
+  std::optional<bool> started_;
+  std::string missed_pending_;  // told when the stream is live again
+  std::string missed_;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_REPLICATION_H_

@@ -1,0 +1,56 @@
+#include "pg/role_scope.h"
+
+#include "pg/text_encoding.h"
+#include "pg/pg.h"
+
+extern "C" {
+#include "utils/guc.h"
+}
+
+namespace realtime {
+namespace {
+
+void SetLocal(const char* name, const char* value) {
+  (void)set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+void SetText(const char* name, const std::string& utf8) {
+  SetLocal(name, GetDatabaseEncoding() == PG_UTF8 ? utf8.c_str() : ToServerText(utf8));
+}
+
+// What a policy may have been told by an earlier request must not shine through where this identity says nothing.
+void SetRequest(const Identity* identity) {
+  static const std::string kNone;  // function-local: nothing is constructed in the postmaster
+  SetText("request.jwt.claims", identity ? identity->claims : kNone);
+  SetText("request.jwt.claim.sub", identity ? identity->sub : kNone);
+  SetText("request.jwt.claim.role", identity ? identity->role : kNone);
+  SetText("request.headers", identity ? identity->headers : kNone);
+}
+
+}  // namespace
+
+void RoleScope::Enter(uint32_t role_oid, const char* role_name, const Identity* identity) {
+  GetUserIdAndSecContext(reinterpret_cast<Oid*>(&saved_user_), &saved_context_);
+  nest_level_ = NewGUCNestLevel();
+  SetLocal("role", role_name);
+  SetRequest(identity);
+  SetUserIdAndSecContext(role_oid, saved_context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+  active_ = true;
+  role_oid_ = role_oid;
+  identity_ = identity;
+}
+
+void RoleScope::Leave() {
+  if (!active_) return;
+  SetUserIdAndSecContext(saved_user_, saved_context_);
+  AtEOXact_GUC(false, nest_level_);
+  active_ = false;
+}
+
+void RoleScope::Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh) {
+  if (active_ && !fresh && role_oid_ == role_oid && identity_ == identity) return;
+  Leave();
+  Enter(role_oid, role_name, identity);
+}
+
+}  // namespace realtime

@@ -1,0 +1,37 @@
+// A judged change as the JSON text of the `data` object (protocol.md 5.1). Database thread only, inside a batch: a type
+// with a user-defined cast to json calls the backend, as the table's owner.
+#ifndef REALTIME_PG_ROW_JSON_H_
+#define REALTIME_PG_ROW_JSON_H_
+
+#include <cstdint>
+#include <string>
+
+#include "pg/batch.h"
+#include "pg/judge.h"
+#include "pg/relation_feed.h"
+
+namespace realtime {
+
+// A change whose texts together pass this many bytes is sent as an "Error 413" event that keeps small values only
+// (protocol.md 5.3).
+inline constexpr size_t kMaxRecordBytes = 1 << 20;
+inline constexpr size_t kSmallValueBytes = 64;
+
+// Microseconds since 2000-01-01 UTC as "2026-01-02T03:04:05.678Z".
+std::string FormatCommitTime(int64_t commit_time_us);
+
+struct EncodeInput {
+  const RelationFeed* feed;
+  const JudgedChange* change;
+  const Projection* projection;
+  Verdict verdict;
+  std::string commit_time;  // as formatted
+};
+
+// Never raises; on an error of a cast the value is sent as its text, and the log says so once a minute. That error aborts
+// the batch, which is opened again.
+std::string EncodeChange(const EncodeInput& input, Batch* batch);
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_ROW_JSON_H_

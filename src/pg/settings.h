@@ -1,0 +1,28 @@
+// The realtime.* settings (GUCs): one table in settings.cpp, read here. Database thread only.
+#ifndef REALTIME_PG_SETTINGS_H_
+#define REALTIME_PG_SETTINGS_H_
+
+#include <string>
+
+#include "core/settings.h"
+
+namespace realtime::guc {
+
+// Defines every setting; from _PG_init, in the postmaster.
+void Define();
+
+// Current values. Strings are never null; they are valid until the next reload.
+const char* Database();
+const char* Conninfo();
+const char* SlotName();
+const char* Publication();
+int PolicyTimeoutMs();
+int MaxSlotLagMb();
+int DrainTimeoutMs();
+
+// A snapshot for the network thread.
+SettingsPtr ForNetwork(bool serving);
+
+}  // namespace realtime::guc
+
+#endif  // REALTIME_PG_SETTINGS_H_

@@ -1,0 +1,110 @@
+#include "pg/slot.h"
+
+#include <csignal>
+
+#include "pg/pg.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "replication/slot.h"
+#include "replication/syncrep.h"
+#include "storage/condition_variable.h"
+#include "storage/spin.h"
+#include "utils/wait_event.h"
+}
+
+namespace realtime {
+
+namespace {
+
+bool IsInvalidated(const ReplicationSlotPersistentData& data) {
+#if PG_VERSION_NUM >= 160000
+  return data.invalidated != RS_INVAL_NONE;
+#else
+  // A slot that is still being created has no restart_lsn either, but only its creator can see it so.
+  return data.invalidated_at != InvalidXLogRecPtr;
+#endif
+}
+
+// The slot array is fixed, so the pointer stays valid; the slot under it may be dropped and taken by another.
+ReplicationSlot* Find(const char* name, ReplicationSlotPersistentData* data, int* active_pid) {
+  ReplicationSlot* slot = SearchNamedReplicationSlot(name, true);
+  if (slot == nullptr) return nullptr;
+  SpinLockAcquire(&slot->mutex);
+  *data = slot->data;
+  *active_pid = slot->active_pid;
+  SpinLockRelease(&slot->mutex);
+  return slot;
+}
+
+bool IsOurs(const ReplicationSlotPersistentData& data) {
+  return data.database == MyDatabaseId && strcmp(NameStr(data.plugin), "pgoutput") == 0;
+}
+
+// The slot may be gone afterwards: an unfinished one ends with its walsender.
+void WaitForRelease(ReplicationSlot* slot, const char* name, int timeout_ms) {
+  ReplicationSlotPersistentData data;
+  int active_pid = 0;
+  TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+  ConditionVariablePrepareToSleep(&slot->active_cv);
+  while (Find(name, &data, &active_pid) == slot && active_pid != 0) {
+    long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+    if (left <= 0) break;
+    ConditionVariableTimedSleep(&slot->active_cv, left, WAIT_EVENT_REPLICATION_SLOT_DROP);
+  }
+  ConditionVariableCancelSleep();
+}
+
+}  // namespace
+
+SlotView LookAtSlot(const std::string& name) {
+  SlotView view;
+  ReplicationSlotPersistentData data;
+  int active_pid = 0;
+  if (Find(name.c_str(), &data, &active_pid) == nullptr) return view;
+  view.exists = true;
+  view.ours = IsOurs(data);
+  view.invalidated = IsInvalidated(data);
+  view.active_pid = active_pid;
+  view.confirmed_lsn = data.confirmed_flush;
+  return view;
+}
+
+bool DropSlot(const std::string& name, PgError* error) {
+  const char* text = name.c_str();
+  return InTransaction([&] { ReplicationSlotDrop(text, true); }, error);
+}
+
+void DropSlotAtExit(const std::string& name, int walsender_pid, int quiet_ms, int timeout_ms) {
+  ReplicationSlotPersistentData data;
+  int active_pid = 0;
+  ReplicationSlot* slot = Find(name.c_str(), &data, &active_pid);
+  if (slot == nullptr || !IsOurs(data)) return;
+  if (active_pid != 0) {
+    WaitForRelease(slot, name.c_str(), quiet_ms);
+    slot = Find(name.c_str(), &data, &active_pid);
+    if (slot != nullptr && active_pid != 0 && active_pid == walsender_pid) {
+      kill(active_pid, SIGTERM);
+      WaitForRelease(slot, name.c_str(), timeout_ms - quiet_ms);
+      slot = Find(name.c_str(), &data, &active_pid);
+    }
+  }
+  if (slot != nullptr && active_pid == 0 && IsOurs(data)) ReplicationSlotDrop(name.c_str(), true);
+}
+
+uint64_t FlushedLsn() { return GetFlushRecPtr(nullptr); }
+
+bool IsSynchronousStandby(int walsender_pid) {
+  bool found = false;
+  PgTry(
+      [&] {
+        SyncRepStandbyData* standbys = nullptr;
+        int count = SyncRepGetCandidateStandbys(&standbys);
+        for (int i = 0; i < count; i++) found |= standbys[i].pid == walsender_pid;
+        if (standbys != nullptr) pfree(standbys);
+      },
+      nullptr);
+  return found;
+}
+
+}  // namespace realtime

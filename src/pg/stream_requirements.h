@@ -1,0 +1,30 @@
+// What the server must offer before a stream can start, and how to say it when it does not. Database thread only; nothing
+// here raises.
+#ifndef REALTIME_PG_STREAM_REQUIREMENTS_H_
+#define REALTIME_PG_STREAM_REQUIREMENTS_H_
+
+#include <string>
+
+#include "pg/walsender_link.h"
+
+namespace realtime {
+
+struct StreamRequirement {
+  std::string reason;  // empty: nothing is missing
+  std::string hint;
+  bool is_publication = false;  // mended by a statement; the others need a restart of the server
+};
+
+// Opens a transaction of its own.
+StreamRequirement FirstMissingRequirement(const std::string& publication);
+
+// Where the walsender of this database is reached: `conninfo`, else the first Unix socket, else the first TCP address, as
+// the bootstrap superuser. False when the catalogs could not be read.
+bool FindWalsender(const std::string& conninfo, WalsenderAddress* address);
+
+// What a DBA can do about a failure of the connection; may be empty.
+std::string HintForStreamError(const std::string& error, const std::string& conninfo);
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_STREAM_REQUIREMENTS_H_

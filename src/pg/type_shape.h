@@ -1,0 +1,24 @@
+// How a type's text becomes JSON, from the catalogs. Database thread only; may raise.
+#ifndef REALTIME_PG_TYPE_SHAPE_H_
+#define REALTIME_PG_TYPE_SHAPE_H_
+
+#include <memory>
+
+#include "core/value_json.h"
+#include "pg/pg.h"
+
+namespace realtime {
+
+struct TypeFacts {
+  std::shared_ptr<const TypeShape> shape;
+  // Converting a value runs no user code: base types are made by superusers only, so what remains are domains inside
+  // arrays, rows and ranges. (A domain itself is converted as its base type.)
+  bool plain = true;
+  // Somewhere inside is a type with a user-defined cast to json, which PostgreSQL's to_json would call.
+  bool backend_json = false;
+};
+void LoadTypeFacts(Oid type, TypeFacts* facts);
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_TYPE_SHAPE_H_

@@ -1,0 +1,140 @@
+#include "pg/validate.h"
+
+#include "pg/catalog.h"
+#include "pg/filter_plan.h"
+#include "pg/guard.h"
+#include "pg/role_scope.h"
+#include "pg/settings.h"
+#include "pg/text_encoding.h"
+#include "pg/watchdog.h"
+
+namespace realtime {
+namespace {
+
+using Outcome = SubscribeResult::Outcome;
+
+constexpr const char* kUnable = "Unable to subscribe to changes with given parameters. ";
+
+// The names PL/pgSQL knows for SQLSTATEs that a filter can cause; the reference prints them.
+const char* ConditionName(const std::string& sqlstate) {
+  static const struct {
+    const char* state;
+    const char* name;
+  } kNames[] = {
+      {"P0001", "raise_exception"},          {"22P02", "invalid_text_representation"},
+      {"22003", "numeric_value_out_of_range"}, {"22007", "invalid_datetime_format"},
+      {"22008", "datetime_field_overflow"},  {"42883", "undefined_function"},
+      {"42704", "undefined_object"},         {"42501", "insufficient_privilege"},
+      {"57014", "query_canceled"},           {"23514", "check_violation"},
+  };
+  for (const auto& entry : kNames) {
+    if (sqlstate == entry.state) return entry.name;
+  }
+  return "error";
+}
+
+std::string NotPublished(const Binding& binding) {
+  return std::string(kUnable) +
+         "Please check Realtime is enabled for the given connect parameters: [" + binding.Describe() + "]";
+}
+
+std::string Raised(const Binding& binding, const PgError& error) {
+  return std::string(kUnable) + "An exception happened so please check your connect parameters: [" +
+         binding.Describe() + "]. Exception: ERROR " + error.sqlstate + " (" + ConditionName(error.sqlstate) + ") " +
+         error.message;
+}
+
+class Validation {
+ public:
+  explicit Validation(const Subscribe& request) : request_(request) {}
+
+  std::optional<SubscribeResult> Run() {
+    for (const Binding& binding : request_.bindings) {
+      binding_ = &binding;
+      matched_ = readable_ = false;
+      PgError error;
+      watchdog::OpenBatch();
+      bool done = InTransaction([this] { Inspect(); }, &error);
+      watchdog::FinishCheck();
+      watchdog::CloseBatch();
+      if (!done) return Result(Outcome::kFailed, Raised(binding, error));
+      if (!matched_) return Result(Outcome::kFailed, NotPublished(binding));
+      if (!readable_) return Result(Outcome::kRefused, Denied(binding));
+    }
+    return std::nullopt;
+  }
+
+ private:
+  SubscribeResult Result(Outcome outcome, std::string message) const {
+    return {request_.channel, request_.sequence, outcome, std::move(message)};
+  }
+
+  std::string Denied(const Binding& binding) const {
+    const std::string& role = request_.identity->role;
+    std::string table = binding.schema + "." + binding.table;
+    if (!role_exists_) return "Unauthorized: role \"" + role + "\" does not exist, table " + table + " cannot be read";
+    return "Unauthorized: role \"" + role + "\" has no SELECT permission on table " + table;
+  }
+
+  bool Matches(const PublishedTable& table) const {
+    return (binding_->schema == "*" || binding_->schema == table.schema) &&
+           (binding_->table == "*" || binding_->table == table.name);
+  }
+
+  // Inside the transaction; may raise.
+  void Inspect() {
+    int count = 0;
+    bool found = false;
+    PublishedTable* tables = LoadPublishedTables(guc::Publication(), &count, &found);
+    Oid role = FindRole(request_.identity->role);
+    role_exists_ = OidIsValid(role);
+    for (int i = 0; i < count && !readable_; ++i) {
+      if (!Matches(tables[i])) continue;
+      matched_ = true;
+      if (role_exists_) InspectTable(tables[i].oid, role);
+    }
+  }
+
+  void InspectTable(Oid oid, Oid role) {
+    table_ = Table();
+    if (!LoadTable(oid, &table_)) return;
+    LoadPrivileges(table_, role, &privileges_);
+    if (!privileges_.readable) return;
+    readable_ = true;
+    if (binding_->wildcard()) return;
+    for (const std::string& name : binding_->columns) {
+      const Column* column = table_.Find(name);
+      if (column != nullptr && privileges_.columns[column->attno - 1]) continue;
+      ereport(ERROR, (errcode(ERRCODE_RAISE_EXCEPTION), errmsg("invalid column for select %s", name.c_str())));
+    }
+    if (!binding_->filters.empty()) TryFilter(role);
+  }
+
+  // Casting a filter's value may run user code (a domain's checks, a type's input).
+  void TryFilter(Oid role) {
+    RoleScope scope;
+    scope.Enter(role, GetUserNameFromId(role, false), request_.identity.get());
+    watchdog::StartCheck();
+    filter_ = std::make_unique<FilterPlan>();
+    filter_->Compile(table_, privileges_, binding_->filters);
+    scope.Leave();
+  }
+
+  const Subscribe& request_;
+  const Binding* binding_ = nullptr;
+  bool matched_ = false;
+  bool readable_ = false;
+  bool role_exists_ = false;
+  // Members, not locals of functions that the backend may leave by longjmp.
+  Table table_;
+  TablePrivileges privileges_;
+  std::unique_ptr<FilterPlan> filter_;
+};
+
+}  // namespace
+
+std::optional<SubscribeResult> ValidateSubscription(const Subscribe& request) {
+  return Validation(request).Run();
+}
+
+}  // namespace realtime

@@ -1,0 +1,18 @@
+// Whether a subscription can be served, asked of the catalogs. Database thread only, outside any transaction.
+#ifndef REALTIME_PG_VALIDATE_H_
+#define REALTIME_PG_VALIDATE_H_
+
+#include <optional>
+
+#include "core/door.h"
+
+namespace realtime {
+
+// Nothing when it can. kRefused (the join is denied) when the role does not exist or may not SELECT from a named table, or
+// from any table that a wildcard covers; kFailed with the text of protocol.md 4.8 when a table is not published, or a
+// filter or selected column does not fit. The first binding that cannot be served decides.
+std::optional<SubscribeResult> ValidateSubscription(const Subscribe& request);
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_VALIDATE_H_

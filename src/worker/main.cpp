@@ -1,0 +1,83 @@
+// The worker process: its entry, its signals and its exits.
+//
+// The Worker lives on the heap and is never destroyed: a FATAL leaves through proc_exit past every C++ frame, so the ends
+// that matter are made in exit callbacks instead of destructors.
+#include <unistd.h>
+
+#include <exception>
+
+#include "pg/guard.h"
+#include "pg/interrupts.h"
+#include "pg/log.h"
+#include "pg/watchdog.h"
+#include "worker/database.h"
+#include "worker/worker.h"
+
+#include "pg/pg.h"
+
+extern "C" {
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
+#include "utils/guc.h"
+
+PGDLLEXPORT void realtime_worker_main(Datum argument);
+}
+
+namespace realtime {
+namespace {
+
+Worker* worker;
+
+void OnExit(int /*code*/, Datum /*argument*/) noexcept {
+  if (worker == nullptr) return;
+  // Nobody is left to leave anything tidy for, and the other thread must not run into the C library's exit.
+  if (!PostmasterIsAlive()) _exit(1);
+  try {
+    AbortOutOfAnyTransaction();
+    worker->Shutdown();
+  } catch (...) {
+    Log(LogLevel::kWarning, "the realtime worker could not end in an orderly way");
+  }
+}
+
+// After this the C library would run destructors of libraries that a network thread which did not end still uses.
+void OnProcessExit(int code, Datum /*argument*/) noexcept { _exit(code); }
+
+// As in the walsender's session: policies see the same text that clients get.
+void FixOutputFormats() {
+  const char* const formats[][2] = {{"datestyle", "ISO"},        {"intervalstyle", "postgres"}, {"extra_float_digits", "1"},
+                                    {"bytea_output", "hex"},     {"timezone", "UTC"},           {"application_name", "realtime"}};
+  for (const auto& format : formats) SetConfigOption(format[0], format[1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void Main() {
+  worker = new Worker;
+  // Only now: the callback must find a worker that is whole.
+  before_shmem_exit(OnExit, Datum{0});
+  on_proc_exit(OnProcessExit, Datum{0});
+  worker->Run();
+  worker->Shutdown();
+}
+
+}  // namespace
+}  // namespace realtime
+
+void realtime_worker_main(Datum /*argument*/) {
+  pqsignal(SIGTERM, realtime::HandleTerminate);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  realtime::ConnectToDatabase();
+  realtime::watchdog::Register();
+  realtime::FixOutputFormats();
+  try {
+    realtime::Main();
+  } catch (const std::exception& e) {
+    realtime::Log(realtime::LogLevel::kWarning, std::string("the realtime worker ends: ") + e.what());
+  } catch (...) {
+    realtime::Log(realtime::LogLevel::kWarning, "the realtime worker ends: unknown C++ exception");
+  }
+  // Zero would unregister the worker.
+  proc_exit(1);
+}

@@ -1,0 +1,91 @@
+#include "worker/reader.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "pg/slot.h"
+
+#include "pg/pg.h"
+
+extern "C" {
+#include "storage/spin.h"
+}
+
+namespace realtime {
+
+namespace {
+
+constexpr int64_t kTurnUs = 10000;
+// A commit becomes visible some microseconds after its WAL is flushed: a few looks cost less than a sleep.
+constexpr int kSpins = 5;
+constexpr int64_t kSpinUs = 20;
+constexpr int64_t kLongWaitMs = 100;
+
+int64_t MonotonicUs() {
+  auto since_start = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(since_start).count();
+}
+
+void Spin() {
+  int64_t end = MonotonicUs() + kSpinUs;
+  while (MonotonicUs() < end) SPIN_DELAY();
+}
+
+}  // namespace
+
+int64_t Reader::TurnEndUs() { return MonotonicUs() + kTurnUs; }
+bool Reader::TurnEnded(int64_t end_us) { return MonotonicUs() >= end_us; }
+
+Feed::Step Reader::OfferMessage(int64_t now_ms) {
+  Feed::Step step = feed_->OnMessage(message_);
+  for (int i = 0; i < kSpins && step == Feed::Step::kWaiting && waiting_since_ms_ < 0; i++) {
+    Spin();
+    step = feed_->OnMessage(message_);
+  }
+  if (step != Feed::Step::kWaiting) {
+    waiting_since_ms_ = -1;
+    return step;
+  }
+  held_ = true;
+  if (waiting_since_ms_ < 0) waiting_since_ms_ = now_ms;
+  if (now_ms - waiting_since_ms_ >= kLongWaitMs && !synchronous_) OnLongWait();
+  return step;
+}
+
+Reader::Turn Reader::End(Turn turn, int64_t now_ms) {
+  feed_->EndBatch();
+  if (!stream_->live()) return turn;
+  uint64_t lsn = feed_->handed_over_lsn();
+  // Outside a transaction everything received has been dealt with, so that an idle slot moves on with the server's WAL.
+  if (!held_ && !feed_->in_stream_transaction()) lsn = std::max(lsn, stream_->received_lsn());
+  const bool receipt = synchronous_ && held_;
+  if (receipt) lsn = std::max(lsn, FlushedLsn());
+  stream_->Confirm(lsn, synchronous_, now_ms);
+  return turn;
+}
+
+// With our name in synchronous_standby_names the commit waits for us to confirm it, and we wait for the commit to become
+// visible. The end of its record is not known before its last message, but the record is on disk here, so the end of the
+// flushed WAL releases it. What is lost is only the repetition after a lost connection.
+void Reader::OnLongWait() {
+  synchronous_ = IsSynchronousStandby(stream_->walsender_pid());
+  if (!synchronous_) return;
+  synchronous_condition_.Set(
+      "synchronous_standby_names includes the realtime worker, so commits wait for it",
+      "Change synchronous_standby_names so that it matches neither \"realtime\" nor every name (*). Until then changes are "
+      "confirmed on receipt, and some may be missed if the replication connection breaks.");
+}
+
+void Reader::Recheck() {
+  if (!synchronous_) return;
+  synchronous_ = IsSynchronousStandby(stream_->walsender_pid());
+  if (!synchronous_) synchronous_condition_.Clear("commits no longer wait for the realtime worker");
+}
+
+void Reader::Reset() {
+  held_ = false;
+  waiting_since_ms_ = -1;
+  message_ = {};
+}
+
+}  // namespace realtime

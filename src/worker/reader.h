@@ -1,0 +1,70 @@
+// Carries messages from the change stream to the feed: bounded turns, back-pressure from the network mailbox, and the wait
+// for commits that the walsender saw before everybody else.
+#ifndef REALTIME_WORKER_READER_H_
+#define REALTIME_WORKER_READER_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "pg/feed.h"
+#include "pg/replication.h"
+
+namespace realtime {
+
+class Reader {
+ public:
+  // Neither is owned.
+  Reader(Replication* stream, Feed* feed) : stream_(stream), feed_(feed) {}
+
+  // What the loop has to do next.
+  enum class Turn : uint8_t {
+    kIdle,     // nothing to read: wait for the socket
+    kPaused,   // the mailbox is full: wait for the network thread, not for the socket
+    kMore,     // the turn's bound was reached: come back after a look at everything else
+    kWaiting,  // a commit is not visible yet: come back within a millisecond
+    kBroken,   // the stream sent what cannot be understood
+  };
+  // mailbox_bytes() is asked before each message; reading stops at `cap`.
+  template <typename MailboxBytes>
+  Turn Run(MailboxBytes mailbox_bytes, size_t cap, int64_t now_ms) {
+    int64_t end_us = TurnEndUs();
+    for (int count = 0; count < kMessagesPerTurn; count++) {
+      if (mailbox_bytes() >= cap) return End(Turn::kPaused, now_ms);
+      if (!held_ && !stream_->Next(&message_, now_ms)) return End(Turn::kIdle, now_ms);
+      held_ = false;
+      Feed::Step step = OfferMessage(now_ms);
+      if (step == Feed::Step::kWaiting) return End(Turn::kWaiting, now_ms);
+      if (step == Feed::Step::kMalformed) return End(Turn::kBroken, now_ms);
+      if (TurnEnded(end_us)) return End(Turn::kMore, now_ms);
+    }
+    return End(Turn::kMore, now_ms);
+  }
+
+  // A connection began or ended: what was held belongs to the old one.
+  void Reset();
+
+  // Once a second: whether commits still wait for us.
+  void Recheck();
+
+ private:
+  static constexpr int kMessagesPerTurn = 1000;
+
+  static int64_t TurnEndUs();
+  static bool TurnEnded(int64_t end_us);
+  Feed::Step OfferMessage(int64_t now_ms);
+  Turn End(Turn turn, int64_t now_ms);
+  void OnLongWait();
+
+  Replication* stream_;
+  Feed* feed_;
+  std::string_view message_;       // of stream_
+  bool held_ = false;              // message_ is to be offered again
+  int64_t waiting_since_ms_ = -1;  // of the message that is held
+  // Commits wait for our confirmation and we for their visibility: confirm on receipt (see OnLongWait).
+  bool synchronous_ = false;
+  Condition synchronous_condition_;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_WORKER_READER_H_

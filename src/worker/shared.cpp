@@ -1,0 +1,49 @@
+#include "worker/shared.h"
+
+#include "pg/pg.h"
+
+extern "C" {
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+}
+
+namespace realtime {
+
+namespace {
+
+struct SharedState {
+  volatile bool database_expected;  // one writer: the worker
+};
+
+SharedState* shared_state;
+shmem_request_hook_type previous_request_hook;
+shmem_startup_hook_type previous_startup_hook;
+
+void OnRequest() {
+  if (previous_request_hook) previous_request_hook();
+  RequestAddinShmemSpace(sizeof(SharedState));
+}
+
+void OnStartup() {
+  if (previous_startup_hook) previous_startup_hook();
+  bool found = false;
+  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+  shared_state = static_cast<SharedState*>(ShmemInitStruct("realtime", sizeof(SharedState), &found));
+  if (!found) shared_state->database_expected = true;
+  LWLockRelease(AddinShmemInitLock);
+}
+
+}  // namespace
+
+void RequestSharedState() {
+  previous_request_hook = shmem_request_hook;
+  shmem_request_hook = OnRequest;
+  previous_startup_hook = shmem_startup_hook;
+  shmem_startup_hook = OnStartup;
+}
+
+bool DatabaseExpected() { return shared_state->database_expected; }
+void SetDatabaseExpected(bool expected) { shared_state->database_expected = expected; }
+
+}  // namespace realtime

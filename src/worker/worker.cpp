@@ -1,0 +1,202 @@
+#include "worker/worker.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "pg/guard.h"
+#include "pg/interrupts.h"
+#include "pg/settings.h"
+
+#include "pg/pg.h"
+
+extern "C" {
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "utils/guc.h"
+}
+
+namespace realtime {
+
+namespace {
+
+constexpr int64_t kWaitingMs = 1;        // until a commit is looked at again
+constexpr int64_t kPausedMs = 50;        // in case the cap was lowered below the mailbox's low-water mark
+constexpr int64_t kNetworkRetryMs = 5000;
+constexpr int64_t kLongestWaitMs = 60000;
+constexpr int kJoinGraceMs = 100;        // beyond drain_timeout, for the network thread's own end
+constexpr int kSlotDropMs = 200;
+constexpr char kMissedText[] = "Changes may have been missed: ";
+
+int64_t MonotonicMs() {
+  auto since_start = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count();
+}
+
+}  // namespace
+
+Worker::Worker()
+    : database_(guc::Database()),
+      settings_(guc::ForNetwork(false)),
+      feed_([this](ToNetwork message) { Output(std::move(message)); }),
+      reader_(&stream_, &feed_) {}
+
+void Worker::Output(ToNetwork message) {
+  size_t bytes = SizeOf(message);
+  outbox_.Push(std::move(message), bytes);
+}
+
+void Worker::Run() {
+  if (!events_.Init()) return;
+  inbox_.OnWake([this] { events_.Wake(); });
+  outbox_.OnDrained(settings_->max_mailbox / 2, [this] { events_.Wake(); });
+  health_.LookAtSettings(*settings_);
+  while (!shutdown_requested) Turn();
+}
+
+void Worker::Turn() {
+  const int64_t now_ms = MonotonicMs();
+  // Signals from other backends (a barrier, a cancel that nobody waits for any more) are dealt with here.
+  PgTry([] { CHECK_FOR_INTERRUPTS(); }, nullptr);
+  if (ConfigReloadPending) HandleReload(now_ms);
+  EnsureNetwork(now_ms);
+  if (health_.Due(now_ms)) HandleHealth(now_ms);
+  TakeRequests(now_ms);
+  StepStream(now_ms);
+  WaitForWork(ReadStream(now_ms));
+}
+
+void Worker::HandleReload(int64_t now_ms) {
+  ConfigReloadPending = false;
+  PgTry([] { ProcessConfigFile(PGC_SIGHUP); }, nullptr);
+  if (database_ != guc::Database()) {
+    Log(LogLevel::kInfo, std::string("realtime.database is now \"") + guc::Database() + "\": the worker restarts");
+    shutdown_requested = 1;
+    return;
+  }
+  PublishSettings();
+  health_.LookAtSettings(*settings_);
+  stream_.Reconfigure(now_ms);
+}
+
+void Worker::PublishSettings() {
+  settings_ = guc::ForNetwork(serving_);
+  if (network_runs_) Output(Reload{settings_});
+}
+
+// A failure here is one of resources; the process and its registry stay.
+void Worker::EnsureNetwork(int64_t now_ms) {
+  if (network_runs_ || now_ms < network_retry_ms_) return;
+  network_ = std::make_unique<NetworkThread>(settings_, &outbox_, &inbox_);
+  Status status = network_->Start();
+  if (status.ok()) {
+    network_runs_ = true;
+    network_condition_.Clear("the network thread has started");
+    return;
+  }
+  network_.reset();
+  network_retry_ms_ = now_ms + kNetworkRetryMs;
+  network_condition_.Set("could not start the network thread: " + status.message());
+}
+
+void Worker::HandleHealth(int64_t now_ms) {
+  health_.LookForExtension(now_ms);
+  if (health_.extension_exists() != serving_) SetServing(health_.extension_exists(), now_ms);
+  reader_.Recheck();
+  PgTry([] { pgstat_report_stat(true); }, nullptr);
+}
+
+void Worker::SetServing(bool serving, int64_t now_ms) {
+  serving_ = serving;
+  if (serving) {
+    stream_.LookForLeftover(now_ms);
+  } else {
+    joins_.RefuseAll("the extension was dropped", [this](ToNetwork message) { Output(std::move(message)); });
+    stream_.Stop(now_ms);
+    reader_.Reset();
+  }
+  PublishSettings();
+}
+
+// ---- the mailbox ----
+
+void Worker::TakeRequests(int64_t now_ms) {
+  inbox_.Take(&taken_);
+  for (DatabaseMailbox::Entry& entry : taken_) {
+    std::visit([&](const auto& message) { Handle(message, now_ms); }, entry.message);
+    inbox_.Done(entry.bytes);
+  }
+  taken_.clear();
+}
+
+void Worker::Handle(const Subscribe& request, int64_t now_ms) {
+  if (!serving_) return Output(RefusalOf(request, "the extension does not exist"));
+  if (std::optional<SubscribeResult> answer = feed_.Validate(request)) return Output(std::move(*answer));
+  if (stream_.live() && joins_.empty()) return feed_.Add(request);
+  joins_.Add(request, now_ms);
+}
+
+void Worker::Handle(const Unsubscribe& request, int64_t /*now_ms*/) {
+  joins_.Remove(request.channel);
+  feed_.Remove(request.channel);
+}
+
+void Worker::Handle(const LogLine& line, int64_t /*now_ms*/) { Log(line.level, line.message, line.hint); }
+
+// ---- the stream ----
+
+void Worker::StepStream(int64_t now_ms) {
+  stream_.Want(serving_ && (feed_.channel_count() > 0 || !joins_.empty()), now_ms);
+  stream_.Step(now_ms, socket_ready_);
+  if (!stream_.live()) {
+    reader_.Reset();
+    joins_.Expire(now_ms, stream_.Cause(), [this](ToNetwork message) { Output(std::move(message)); });
+    return;
+  }
+  if (std::optional<bool> new_slot = stream_.TakeStart()) {
+    reader_.Reset();
+    feed_.OnStreamStart(*new_slot);
+  }
+  std::string missed = stream_.TakeMissed();
+  if (!missed.empty() && feed_.channel_count() > 0) Output(SystemNotice{true, kMissedText + missed});
+  joins_.ServeAll([this](const Subscribe& request) { feed_.Add(request); });
+}
+
+Reader::Turn Worker::ReadStream(int64_t now_ms) {
+  if (!stream_.live()) return Reader::Turn::kIdle;
+  pgstat_report_activity(STATE_RUNNING, "streaming changes");
+  Reader::Turn turn = reader_.Run([this] { return outbox_.bytes(); }, settings_->max_mailbox, now_ms);
+  if (turn == Reader::Turn::kBroken) stream_.Reject(now_ms);
+  return turn;
+}
+
+void Worker::WaitForWork(Reader::Turn turn) {
+  int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_deadline_ms()});
+  if (!network_runs_) until_ms = std::min(until_ms, network_retry_ms_);
+  int64_t timeout_ms = std::clamp<int64_t>(until_ms - MonotonicMs(), 0, kLongestWaitMs);
+  if (turn == Reader::Turn::kMore) timeout_ms = 0;
+  if (turn == Reader::Turn::kWaiting) timeout_ms = std::min(timeout_ms, kWaitingMs);
+  if (turn == Reader::Turn::kPaused) timeout_ms = std::min(timeout_ms, kPausedMs);
+  if (shutdown_requested) return;
+  if (timeout_ms > kWaitingMs) pgstat_report_activity(STATE_IDLE, stream_.live() ? "waiting for changes" : "");
+  const bool with_stream = turn != Reader::Turn::kPaused && turn != Reader::Turn::kWaiting;
+  socket_ready_ = events_.Wait(stream_, with_stream, timeout_ms);
+}
+
+// ---- the end ----
+
+void Worker::Shutdown() {
+  if (std::exchange(stopped_, true)) return;
+  shutdown_requested = 1;
+  QueryCancelPending = false;
+  const int drain_ms = guc::DrainTimeoutMs();
+  if (network_runs_) Output(Drain{});
+  stream_.Disconnect();  // the walsender goes away while the clients are told
+  if (network_runs_ && !network_->Join(drain_ms + kJoinGraceMs)) {
+    Log(LogLevel::kWarning, "the network thread did not end within realtime.drain_timeout");
+  }
+  PgTry([this] { stream_.DropSlotAtExit(kSlotDropMs); }, nullptr);
+}
+
+}  // namespace realtime

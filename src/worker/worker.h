@@ -1,0 +1,75 @@
+// The worker: builds the parts, owns the two mailboxes between the two threads, and runs the database thread's loop.
+//
+// One turn of the loop: signals - health (once a second) - mailbox - stream - subscriptions - a bounded batch of changes -
+// wait. Nothing between two waits blocks except policies, which the watchdog bounds.
+#ifndef REALTIME_WORKER_WORKER_H_
+#define REALTIME_WORKER_WORKER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/door.h"
+#include "net/network_thread.h"
+#include "pg/feed.h"
+#include "pg/replication.h"
+#include "worker/event_loop.h"
+#include "worker/health.h"
+#include "worker/joins.h"
+#include "worker/reader.h"
+
+namespace realtime {
+
+class Worker {
+ public:
+  Worker();
+
+  // Runs until SIGTERM.
+  void Run();
+
+  // The way out: clients are told, the walsender is ended, the slot dropped. Idempotent; from the loop or from an exit
+  // callback (a FATAL inside a policy takes this way too).
+  void Shutdown();
+
+ private:
+  void Turn();
+  void HandleReload(int64_t now_ms);
+  void HandleHealth(int64_t now_ms);
+  void SetServing(bool serving, int64_t now_ms);
+  void EnsureNetwork(int64_t now_ms);
+  void PublishSettings();
+
+  void TakeRequests(int64_t now_ms);
+  void Handle(const Subscribe& request, int64_t now_ms);
+  void Handle(const Unsubscribe& request, int64_t now_ms);
+  void Handle(const LogLine& line, int64_t now_ms);
+
+  void StepStream(int64_t now_ms);
+  Reader::Turn ReadStream(int64_t now_ms);
+  void WaitForWork(Reader::Turn turn);
+  void Output(ToNetwork message);
+
+  const std::string database_;
+  SettingsPtr settings_;
+  EventLoop events_;
+  DatabaseMailbox inbox_;
+  NetworkMailbox outbox_;
+  std::vector<DatabaseMailbox::Entry> taken_;
+  std::unique_ptr<NetworkThread> network_;
+  bool network_runs_ = false;
+  int64_t network_retry_ms_ = 0;
+  Condition network_condition_;
+  Health health_;
+  Feed feed_;
+  Replication stream_;
+  Reader reader_;
+  Joins joins_;
+  bool serving_ = false;
+  bool socket_ready_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_WORKER_WORKER_H_

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# A throw-away PostgreSQL cluster that preloads realtime.
+#   cluster.sh start DIR   makes it in DIR (which must not exist) and starts it; prints shell assignments for its users:
+#                          PGHOST PGPORT PGUSER PGDATABASE REALTIME_URL JWT_SECRET ANON_KEY SERVICE_KEY
+#                          PGDATA PG_BIN AS_POSTGRES (prefix of commands that act on the cluster) REALTIME_LOG
+#   cluster.sh restart DIR
+#   cluster.sh stop DIR    stops it, if it runs, and removes DIR
+# Environment: CLUSTER_TCP=no leaves it on its Unix socket only; CLUSTER_PORT, REALTIME_PORT fix ports that are else free ones;
+# CLUSTER_CONF is appended to postgresql.conf.
+set -euo pipefail
+# shellcheck source=test/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+bin="$(pg_config --bindir)"
+action="${1:-}"
+dir="${2:-}"
+[[ -n $action && $dir == /* ]] || { echo "usage: cluster.sh start|restart|stop /ABSOLUTE/DIR" >&2; exit 2; }
+
+write_settings() {
+  local listen="127.0.0.1"
+  [[ ${CLUSTER_TCP:-yes} == yes ]] || listen=""
+  as_server_user tee -a "$dir/data/postgresql.conf" >/dev/null <<SETTINGS
+listen_addresses = '$listen'
+port = $port
+unix_socket_directories = '$dir/socket'
+unix_socket_permissions = 0700
+wal_level = logical
+shared_preload_libraries = 'realtime'
+fsync = off
+max_connections = 50
+timezone = 'UTC'
+log_line_prefix = '%m [%p] '
+realtime.database = 'postgres'
+realtime.jwt_secret = '$secret'
+realtime.port = $realtime_port
+realtime.listen_addresses = '127.0.0.1'
+${CLUSTER_CONF:-}
+SETTINGS
+}
+
+pg_ctl_do() { as_server_user "$bin/pg_ctl" -D "$dir/data" -s -w -t 60 "$@"; }
+
+start_server() {
+  if ! pg_ctl_do -l "$dir/log" start >&2; then
+    echo "the server did not start; the end of its log:" >&2
+    tail -n 20 "$dir/log" >&2 || true
+    return 1
+  fi
+}
+
+print_environment() {
+  local host="$dir/socket"
+  local prefix=""
+  [[ ${CLUSTER_TCP:-yes} != yes ]] || host="127.0.0.1"
+  [[ $(id -u) != 0 ]] || prefix="runuser -u postgres --"
+  cat <<ENVIRONMENT
+export PGHOST='$host' PGPORT='$port' PGUSER='postgres' PGDATABASE='postgres'
+export REALTIME_URL='http://127.0.0.1:$realtime_port' JWT_SECRET='$secret'
+export ANON_KEY='$(make_jwt "$secret" anon)' SERVICE_KEY='$(make_jwt "$secret" service_role)'
+export PGDATA='$dir/data' PG_BIN='$bin' AS_POSTGRES='$prefix' REALTIME_LOG='$dir/log'
+ENVIRONMENT
+}
+
+case "$action" in
+  start)
+    port="${CLUSTER_PORT:-$(free_port)}"
+    realtime_port="${REALTIME_PORT:-$(free_port)}"
+    secret="$(openssl rand -hex 32)"
+    mkdir -m 0700 "$dir"
+    [[ $(id -u) != 0 ]] || chown postgres: "$dir"
+    as_server_user mkdir -m 0700 "$dir/socket"
+    # Whoever can reach the server may be anybody: it is for tests, on this machine, and short-lived.
+    as_server_user "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >/dev/null
+    write_settings
+    start_server
+    print_environment
+    ;;
+  restart) pg_ctl_do -l "$dir/log" -m fast restart >&2 ;;
+  stop)
+    if [[ -f $dir/data/postmaster.pid ]]; then pg_ctl_do -m fast stop >&2; fi
+    rm -rf "$dir"
+    ;;
+  *) echo "unknown action: $action" >&2; exit 2 ;;
+esac

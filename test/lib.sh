@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# Shared by the scripts in this folder; to be sourced.
+
+# A TCP port of 127.0.0.1 on which nobody listens.
+free_port() {
+  local port
+  while :; do
+    port=$((20000 + RANDOM % 12000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+  done
+}
+
+# wait_until SECONDS COMMAND...: runs the command until it succeeds.
+wait_until() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.1
+  done
+}
+
+base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
+
+# make_jwt SECRET ROLE: an HS256 token that is valid for ten years.
+make_jwt() {
+  local head body
+  head="$(printf '{"alg":"HS256","typ":"JWT"}' | base64url)"
+  body="$(printf '{"role":"%s","iss":"realtime","exp":%d}' "$2" $(($(date +%s) + 315360000)) | base64url)"
+  printf '%s.%s.%s\n' "$head" "$body" \
+    "$(printf '%s.%s' "$head" "$body" | openssl dgst -sha256 -hmac "$1" -binary | base64url)"
+}
+
+# Runs a command as the user that the server runs as: PostgreSQL refuses root.
+as_server_user() {
+  if [[ $(id -u) == 0 ]]; then
+    (cd / && exec runuser -u postgres -- "$@")
+  else
+    "$@"
+  fi
+}
+
+# Runs a command with the rights that PostgreSQL's directories need.
+as_installer() {
+  if [[ -w $(pg_config --pkglibdir) && -w $(pg_config --sharedir)/extension ]]; then
+    "$@"
+  elif sudo -n true 2>/dev/null; then
+    sudo -n "$@"
+  else
+    echo "PostgreSQL's directories are not writable for you. Run this, then try again:" >&2
+    echo "  sudo $*" >&2
+    return 1
+  fi
+}
+
+# http_status PORT PATH: the status code of a GET on 127.0.0.1, empty when nobody answers.
+http_status() {
+  local line
+  {
+    exec 3<>"/dev/tcp/127.0.0.1/$1" || return 0
+    printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$2" >&3
+    read -r -t 5 line <&3 || true
+    exec 3<&-
+  } 2>/dev/null
+  [[ ${line:-} =~ ^HTTP/1\.[01]\ ([0-9]{3}) ]] && echo "${BASH_REMATCH[1]}"
+  return 0
+}

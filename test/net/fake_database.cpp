@@ -1,0 +1,175 @@
+#include "fake_database.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+
+namespace realtime::test {
+namespace {
+
+std::string Base64Url(const std::string& bytes) {
+  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
+  int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                          reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  out.resize(static_cast<size_t>(n));
+  while (!out.empty() && out.back() == '=') out.pop_back();
+  for (char& c : out) c = c == '+' ? '-' : c == '/' ? '_' : c;
+  return out;
+}
+
+}  // namespace
+
+int FreePort() {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  bind(fd, reinterpret_cast<sockaddr*>(&address), length);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+std::string SignToken(const std::string& claims, const std::string& secret) {
+  std::string signed_part = Base64Url(R"({"alg":"HS256","typ":"JWT"})") + "." + Base64Url(claims);
+  unsigned char mac[EVP_MAX_MD_SIZE];
+  unsigned length = 0;
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(signed_part.data()), signed_part.size(), mac, &length);
+  return signed_part + "." + Base64Url(std::string(reinterpret_cast<char*>(mac), length));
+}
+
+std::string ValidToken() { return SignToken(R"({"role":"anon","exp":4102444800})"); }
+
+Settings TestSettings(int port) {
+  Settings settings;
+  settings.serving = true;
+  settings.listen_addresses = {"127.0.0.1"};
+  settings.port = port;
+  settings.jwt_secrets = {kSecret};
+  settings.max_connections = 1000;
+  return settings;
+}
+
+FakeDatabase::FakeDatabase(Settings settings)
+    : network_(std::make_shared<const Settings>(std::move(settings)), &inbox_, &outbox_) {
+  outbox_.OnWake([this] {
+    std::lock_guard<std::mutex> lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
+  });
+  inbox_.OnDrained(1 << 20, [this] {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ++room_;
+    changed_.notify_all();
+  });
+}
+
+FakeDatabase::~FakeDatabase() {
+  if (started_ && !joined_) Drain(10000);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Status FakeDatabase::Start() {
+  thread_ = std::thread([this] { Serve(); });
+  started_ = true;
+  return network_.Start();
+}
+
+void FakeDatabase::Push(ToNetwork message) {
+  size_t size = SizeOf(message);
+  inbox_.Push(std::move(message), size);
+}
+
+void FakeDatabase::Reload(Settings settings) {
+  Push(realtime::Reload{std::make_shared<const Settings>(std::move(settings))});
+}
+
+bool FakeDatabase::Drain(int timeout_ms) {
+  Push(realtime::Drain{});
+  joined_ = network_.Join(timeout_ms);
+  return joined_;
+}
+
+bool FakeDatabase::Deliver(const std::string& data) {
+  auto targets = std::make_shared<std::vector<Target>>();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [channel, bindings] : channels_) {
+      for (uint32_t binding : bindings) targets->push_back({channel, binding});
+    }
+  }
+  if (targets->empty()) return false;
+  Push(Delivery{std::make_shared<const std::string>(data), ChangeKind::kInsert, {targets}});
+  return true;
+}
+
+void FakeDatabase::Serve() {
+  std::vector<DatabaseMailbox::Entry> batch;
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!stop_) {
+    changed_.wait(lock, [this] { return woken_ || stop_; });
+    woken_ = false;
+    lock.unlock();
+    outbox_.Take(&batch);
+    lock.lock();
+    for (auto& entry : batch) {
+      if (auto* subscribe = std::get_if<Subscribe>(&entry.message)) {
+        auto& bindings = channels_[subscribe->channel];
+        bindings.clear();
+        for (const Binding& binding : subscribe->bindings) bindings.push_back(binding.id);
+        Push(SubscribeResult{subscribe->channel, subscribe->sequence, SubscribeResult::Outcome::kLive, ""});
+      } else if (auto* unsubscribe = std::get_if<Unsubscribe>(&entry.message)) {
+        channels_.erase(unsubscribe->channel);
+      } else if (auto* line = std::get_if<LogLine>(&entry.message)) {
+        log_.push_back(line->message + (line->hint.empty() ? "" : " HINT: " + line->hint));
+      }
+      outbox_.Done(entry.bytes);
+    }
+    batch.clear();
+    changed_.notify_all();
+  }
+}
+
+bool FakeDatabase::WaitFor(const std::function<bool()>& condition) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::seconds(20), condition);
+}
+
+bool FakeDatabase::WaitForLog(const std::string& part) {
+  return WaitFor([&] {
+    for (const std::string& line : log_) {
+      if (line.find(part) != std::string::npos) return true;
+    }
+    return false;
+  });
+}
+
+size_t FakeDatabase::CountLog(const std::string& part) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  size_t count = 0;
+  for (const std::string& line : log_) count += line.find(part) != std::string::npos;
+  return count;
+}
+
+bool FakeDatabase::WaitForChannels(size_t count) {
+  return WaitFor([&] { return channels_.size() == count; });
+}
+
+bool FakeDatabase::WaitForRoom(size_t bytes, int timeout_ms) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return inbox_.bytes() <= bytes; });
+}
+
+}  // namespace realtime::test
