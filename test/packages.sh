@@ -2,6 +2,7 @@
 # The system packages that building and testing need.
 #   packages.sh list      the command that installs them
 #   packages.sh install   installs what is missing, as root or with sudo; otherwise prints that command and fails
+# WITH_BROWSER=yes adds the browser of test/client.
 set -euo pipefail
 
 # The server's major version: that of an installed server, else the one this release is tested with.
@@ -14,12 +15,14 @@ pg_version() {
 packages() {
   local v
   v="$(pg_version)"
-  echo "g++ make clang libgtest-dev rapidjson-dev libssl-dev libpq-dev libuv1-dev openssl" \
+  echo "g++ make clang libclang-rt-dev libgtest-dev rapidjson-dev libssl-dev libpq-dev libuv1-dev openssl" \
     "libwebsockets-dev libwebsockets-evlib-uv" \
     "postgresql-$v postgresql-server-dev-$v postgresql-$v-pgtap"
   # Where node comes with npm of its own, the distribution's npm would pull in a second node.
   command -v node >/dev/null || echo nodejs
   command -v npm >/dev/null || echo npm
+  # For the one test in a browser, which is skipped without it.
+  [[ ${WITH_BROWSER:-no} != yes ]] || echo chromium
 }
 
 missing() {

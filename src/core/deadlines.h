@@ -1,4 +1,4 @@
-// What is due when: one ordered set for all sessions and channels, so that a tick costs what is due and not what exists.
+// What is due when: one ordered set for all sessions and channels: a tick costs what is due, not what exists.
 #ifndef REALTIME_CORE_DEADLINES_H_
 #define REALTIME_CORE_DEADLINES_H_
 

@@ -1,6 +1,9 @@
-// One turn of the loop: settle what is due (deadlines, overflows), hand out messages from the database for at most
-// kBudgetUs, then let libuv wait for sockets. Sockets are only written in libwebsockets' writable callbacks, so whatever a
-// turn queues leaves in the same turn's wait, joined.
+// One turn of the loop: settle what is due (deadlines, overflows), hand out messages from the database for a bounded time,
+// then let libuv wait for sockets. Sockets are only written in libwebsockets' writable callbacks, so whatever a turn queues
+// leaves in the same turn's wait, joined.
+//
+// The time for messages is as long as the sockets' half of the last turn took, within bounds: with many sockets one write
+// to each takes long, and only if several messages are queued before it do they share it.
 #include "net/network_thread.h"
 
 #include <pthread.h>
@@ -26,7 +29,8 @@
 namespace realtime {
 namespace {
 
-constexpr int64_t kBudgetUs = 2000;
+constexpr int64_t kMinBudgetUs = 2000;
+constexpr int64_t kMaxBudgetUs = 20000;  // a heartbeat may wait so long
 // Connections in their handshake, beyond max_connections: so that the refusal (429) can still be sent.
 constexpr size_t kSpareConnections = 64;
 
@@ -91,6 +95,8 @@ class NetworkThread::Impl {
   bool finished_ = false;
   int64_t drain_deadline_ms_ = INT64_MAX;
   int64_t next_sample_ms_ = 0;
+  bool unfinished_ = false;  // the last turn ran out of time for messages
+  int64_t process_end_us_ = 0;
 };
 
 struct NetworkThread::Impl::Parts {
@@ -261,7 +267,9 @@ void NetworkThread::Impl::Absorb() {
 void NetworkThread::Impl::Process(Now now) {
   if (drain_seen_) parts_->back_pressure.Release();
   bool held = parts_->back_pressure.holding() && !parts_->back_pressure.Resume(*settings_, now);
-  int64_t stop_us = MonotonicUs() + kBudgetUs;
+  int64_t start_us = MonotonicUs();
+  int64_t sockets_us = unfinished_ ? start_us - process_end_us_ : 0;
+  int64_t stop_us = start_us + std::clamp(sockets_us, kMinBudgetUs, kMaxBudgetUs);
   while (!held && !backlog_.empty() && !finished_) {
     if (!Handle(backlog_.front().message, now)) {
       held = parts_->back_pressure.holding();
@@ -272,7 +280,9 @@ void NetworkThread::Impl::Process(Now now) {
     inbox_->Done(bytes);
     if (MonotonicUs() >= stop_us) break;
   }
-  loop_.SetBusy(!held && !backlog_.empty());
+  process_end_us_ = MonotonicUs();
+  unfinished_ = !held && !backlog_.empty();
+  loop_.SetBusy(unfinished_);
 }
 
 // False: not now, ask again.

@@ -137,6 +137,10 @@ int Server::Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t leng
     case LWS_CALLBACK_SERVER_WRITEABLE:
       result = sockets_->Write(socket, ReadClock()) ? 0 : -1;
       break;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+      // The answer to our own close frame needs none; otherwise libwebsockets answers.
+      result = socket->state == Socket::State::kOpen ? 0 : -1;
+      break;
     case LWS_CALLBACK_CLOSED:
       if (SessionId session = sockets_->Closed(socket)) engine_->Disconnected(session);
       break;

@@ -91,11 +91,8 @@ bool Sockets::Write(Socket* socket, Now now) {
   if (socket->queue.empty()) {
     socket->held_ms = 0;
     UpdateWatch(socket);
-    if (socket->state != Socket::State::kClosing) return true;
-    socket->state = Socket::State::kClosed;
-    lws_close_reason(socket->wsi, static_cast<lws_close_status>(socket->close_code),
-                     reinterpret_cast<unsigned char*>(socket->close_reason.data()), socket->close_reason.size());
-    return false;
+    if (socket->state == Socket::State::kClosing) socket->state = Socket::State::kClosed;
+    return true;
   }
   std::string_view bytes = socket->queue.Peek(join_buffer_.data() + LWS_PRE, kJoinBytes);
   // A frame is never handed over in slices: libwebsockets would put a pong or a close frame between two of them.
@@ -135,11 +132,15 @@ void Sockets::Close(SessionId session, CloseCode code, std::string_view reason) 
   if (socket == nullptr) return;
   by_session_.erase(session);
   socket->state = Socket::State::kClosing;
-  socket->close_code = code;
-  socket->close_reason = Truncated(reason, kMaxCloseReason);
   socket->message = {};
   bool slow = code == CloseCode::kPolicyViolation;
   if (slow) socket->queue.Clear();
+  // The close frame takes its place in the queue like any other: libwebsockets does not know about it, and would hang up
+  // without one here.
+  uint16_t number = static_cast<uint16_t>(code);
+  std::string payload{static_cast<char>(number >> 8), static_cast<char>(number & 0xff)};
+  payload += Truncated(reason, kMaxCloseReason);
+  socket->queue.Push(MakeFrame(Opcode::kClose, payload));
   UpdateWatch(socket);
   SetDeadline(socket, ReadClock().mono_ms + (slow ? kCloseSlowMs : kCloseMs));
   lws_callback_on_writable(socket->wsi);

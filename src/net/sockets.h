@@ -26,8 +26,8 @@ struct Socket {
   enum class State : uint8_t {
     kHandshake,  // HTTP, until kHandshakeMs have passed
     kOpen,       // the engine knows it as `session`
-    kClosing,    // the engine has forgotten it: flush the queue, send the close frame
-    kClosed,     // the close frame is libwebsockets' business now, or the peer is gone
+    kClosing,    // the engine has forgotten it: flush the queue, whose last frame is the close frame
+    kClosed,     // that is done and the peer's answer is awaited, or the peer is gone
   };
 
   lws* wsi = nullptr;
@@ -43,8 +43,6 @@ struct Socket {
 
   SendQueue queue;
   size_t in_flight = 0;  // given to libwebsockets, which has not given all of it to the kernel yet
-  CloseCode close_code = CloseCode::kNormal;
-  std::string close_reason;
 
   // Back-pressure: when the peer last took bytes or had none to take, and how long the stream has waited for it since its queue was empty.
   int64_t last_progress_ms = 0;
@@ -76,7 +74,7 @@ class Sockets : public EngineSink {
   Socket* Find(SessionId session) const;
   size_t count() const { return all_.size(); }
 
-  // The writable callback. False: close the connection (the close frame's code and reason are set).
+  // The writable callback. False: the connection is broken, end it.
   bool Write(Socket* socket, Now now);
 
   // EngineSink.

@@ -39,7 +39,7 @@ bool AppendBackendJson(const Table& table, const Column& column, std::string_vie
         Datum value =
             OidInputFunctionCall(column.input_function, ToServerText(text), column.input_param, column.typmod);
         char* json = ToUtf8(OidOutputFunctionCall(F_JSON_OUT, ToJson(column.type, value)));
-        watchdog::FinishCheck();
+        if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
         batch->NoteUserCode();
         batch->scope()->Leave();
         MemoryContextSwitchTo(caller);

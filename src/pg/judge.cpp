@@ -135,7 +135,7 @@ void Judge::Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool
             if (!wanted[next]) continue;
             watchdog::StartCheck();
             (*verdicts)[next] = JudgeSeat(feed, seats[next].get(), change);
-            watchdog::FinishCheck();
+            if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
           }
           MemoryContextSwitchTo(caller);
         },

@@ -32,15 +32,6 @@ constexpr int kHopelessFailures = 8;
 constexpr char kFailedText[] = "the replication connection failed, see the server's log";
 constexpr char kUndefinedObject[] = "42704";
 
-std::string Quoted(const std::string& text, char quote) {
-  std::string quoted(1, quote);
-  for (char c : text) {
-    if (c == quote) quoted += quote;
-    quoted += c;
-  }
-  return quoted += quote;
-}
-
 }  // namespace
 
 void Replication::Enter(State state, int64_t now_ms, int64_t next_step_ms) {
@@ -137,7 +128,7 @@ bool Replication::CheckSlot(int64_t now_ms) {
   }
   if (!slot.ours) {
     Trouble("replication slot \"" + slot_name_ + "\" exists and belongs to something else",
-                   "Drop it, or set realtime.slot_name to another name.");
+            "Drop it, or set realtime.slot_name to another name.");
     RetryAfter(kRecheckMs, now_ms);
     return false;
   }
@@ -180,15 +171,13 @@ void Replication::ContinueConnecting(int64_t now_ms) {
 void Replication::CreateSlot(int64_t now_ms) {
   creating_ = true;
   Enter(State::kCreating, now_ms, now_ms + kSlowCreationMs);
-  if (!link_.Send("CREATE_REPLICATION_SLOT " + Quoted(slot_name_, '"') + " LOGICAL pgoutput (SNAPSHOT 'nothing')")) {
-    OnLinkFailure(now_ms);
-  }
+  if (!link_.SendCreateSlot(slot_name_)) OnLinkFailure(now_ms);
 }
 
 void Replication::ContinueCreating(int64_t now_ms) {
   if (now_ms >= next_step_ms_) {
     Trouble("creation of replication slot \"" + slot_name_ + "\" waits for older transactions to end",
-                   "See pg_stat_activity for transactions that have been open for long.");
+            "See pg_stat_activity for transactions that have been open for long.");
     next_step_ms_ = kNever;
     if (!wanted_) next_step_ms_ = unwanted_since_ms_ + kLingerMs;
   }
@@ -205,11 +194,7 @@ void Replication::ContinueCreating(int64_t now_ms) {
 
 void Replication::StartStream(int64_t now_ms) {
   Enter(State::kStarting, now_ms, now_ms + kConnectTimeoutMs);
-  std::string options =
-      "proto_version '1', publication_names " + Quoted(Quoted(publication_, '"'), '\'');
-  if (!link_.Send("START_REPLICATION SLOT " + Quoted(slot_name_, '"') + " LOGICAL 0/0 (" + options + ")")) {
-    OnLinkFailure(now_ms);
-  }
+  if (!link_.SendStart(slot_name_, publication_)) OnLinkFailure(now_ms);
 }
 
 void Replication::ContinueStarting(int64_t now_ms) {
@@ -341,7 +326,8 @@ void Replication::DropSlotNow(int64_t now_ms) {
 
 void Replication::ContinueDropping(int64_t now_ms) {
   SlotView slot = LookAtSlot(slot_name_);
-  if (!slot.exists || !slot.ours) return OnSlotGone(now_ms);  // of something else: CheckSlot speaks about it when it matters
+  // About a slot of something else CheckSlot speaks when it matters.
+  if (!slot.exists || !slot.ours) return OnSlotGone(now_ms);
   if (slot.active_pid != 0) return WaitForRelease(slot.active_pid, now_ms);
   PgError error;
   if (!DropSlot(slot_name_, &error)) {

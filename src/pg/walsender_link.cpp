@@ -67,6 +67,15 @@ PGconn* StartConnection(const WalsenderAddress& address) {
   return PQconnectStartParams(keywords, values, overridden ? 1 : 0);
 }
 
+std::string Quoted(const std::string& text, char quote) {
+  std::string quoted(1, quote);
+  for (char c : text) {
+    if (c == quote) quoted += quote;
+    quoted += c;
+  }
+  return quoted += quote;
+}
+
 template <size_t N>
 void PutU64(std::array<char, N>* out, size_t at, uint64_t value) {
   for (size_t i = 0; i < 8; i++) (*out)[at + i] = static_cast<char>(value >> (56 - 8 * i));
@@ -138,6 +147,16 @@ WalsenderLink::Connecting WalsenderLink::ContinueConnecting() {
 bool WalsenderLink::Send(const std::string& command) {
   if (PQsendQuery(conn_, command.c_str()) != 1) return Fail(PQerrorMessage(conn_));
   return Flush();
+}
+
+bool WalsenderLink::SendCreateSlot(const std::string& slot) {
+  return Send("CREATE_REPLICATION_SLOT " + Quoted(slot, '"') + " LOGICAL pgoutput (SNAPSHOT 'nothing')");
+}
+
+// From 0/0: the server then starts at the position that the slot has confirmed.
+bool WalsenderLink::SendStart(const std::string& slot, const std::string& publication) {
+  std::string options = "proto_version '1', publication_names " + Quoted(Quoted(publication, '"'), '\'');
+  return Send("START_REPLICATION SLOT " + Quoted(slot, '"') + " LOGICAL 0/0 (" + options + ")");
 }
 
 WalsenderLink::Answer WalsenderLink::ReadAnswer() {

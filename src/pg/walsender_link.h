@@ -39,8 +39,9 @@ class WalsenderLink {
   enum class Connecting : uint8_t { kNotYet, kDone, kFailed };
   Connecting ContinueConnecting();  // when the socket is ready
 
-  // A replication command. One at a time: until its answer has been read.
-  bool Send(const std::string& command);
+  // Replication commands. One at a time: until its answer has been read.
+  bool SendCreateSlot(const std::string& slot);
+  bool SendStart(const std::string& slot, const std::string& publication);
   enum class Answer : uint8_t { kNotYet, kOk, kCopy, kFailed };
   Answer ReadAnswer();
 
@@ -72,6 +73,7 @@ class WalsenderLink {
   const std::string& sqlstate() const { return sqlstate_; }
 
  private:
+  bool Send(const std::string& command);
   bool Fail(const char* text, const char* sqlstate = "");
   void FailWith(const pg_result* result);
   Reading EndOfCopy(int length);

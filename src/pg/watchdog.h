@@ -3,7 +3,9 @@
 // statement_timeout does not act in a background worker, and arming a timer for each check would cost more than the check.
 // So one periodic timer runs while a batch is open, and counts how long the same check has been running. A check that
 // passes its limit is cancelled, and cancelled again at every tick, because PL/pgSQL may catch query_canceled (design.md
-// section 8, trap 4). A shutdown request cancels at the next tick too.
+// section 8, trap 4); what it then returns does not count. Code that catches every cancel would hold the worker for ever:
+// after kPatienceTicks more the worker ends with FATAL, which cannot be caught, and is restarted. A shutdown request
+// cancels at the next tick too, and is less patient.
 // Database thread only.
 #ifndef REALTIME_PG_WATCHDOG_H_
 #define REALTIME_PG_WATCHDOG_H_
@@ -18,8 +20,12 @@ void OpenBatch();
 void CloseBatch();
 
 // Around each evaluation. Finish also clears a cancel that came too late to matter; call it on the error path as well.
+// It says whether the evaluation was cancelled: if it returned all the same, its result must not be used.
 void StartCheck();
-void FinishCheck();
+bool FinishCheck();
+
+// Raises query_canceled with a message for the log; for evaluations that caught their cancellation.
+void RaiseTimeout();
 
 }  // namespace realtime::watchdog
 

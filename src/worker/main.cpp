@@ -47,8 +47,9 @@ void OnProcessExit(int code, Datum /*argument*/) noexcept { _exit(code); }
 
 // As in the walsender's session: policies see the same text that clients get.
 void FixOutputFormats() {
-  const char* const formats[][2] = {{"datestyle", "ISO"},        {"intervalstyle", "postgres"}, {"extra_float_digits", "1"},
-                                    {"bytea_output", "hex"},     {"timezone", "UTC"},           {"application_name", "realtime"}};
+  const char* const formats[][2] = {{"datestyle", "ISO"},        {"intervalstyle", "postgres"},
+                                    {"extra_float_digits", "1"}, {"bytea_output", "hex"},
+                                    {"timezone", "UTC"},         {"application_name", "realtime"}};
   for (const auto& format : formats) SetConfigOption(format[0], format[1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 

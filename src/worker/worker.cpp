@@ -179,7 +179,9 @@ void Worker::WaitForWork(Reader::Turn turn) {
   if (turn == Reader::Turn::kWaiting) timeout_ms = std::min(timeout_ms, kWaitingMs);
   if (turn == Reader::Turn::kPaused) timeout_ms = std::min(timeout_ms, kPausedMs);
   if (shutdown_requested) return;
-  if (timeout_ms > kWaitingMs) pgstat_report_activity(STATE_IDLE, stream_.live() ? "waiting for changes" : "");
+  if (timeout_ms > kWaitingMs) {
+    pgstat_report_activity(STATE_IDLE, stream_.live() ? "waiting for changes" : "waiting for subscriptions");
+  }
   const bool with_stream = turn != Reader::Turn::kPaused && turn != Reader::Turn::kWaiting;
   socket_ready_ = events_.Wait(stream_, with_stream, timeout_ms);
 }

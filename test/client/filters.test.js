@@ -134,7 +134,7 @@ test('test_row_level_filter: many subscribers with a filter of their own each ge
 test('test_row_level_filter: an array column compares as in SQL and disturbs nobody', async (t) => {
   const source = await withTable(t, 'id int primary key, note text, tags text[]');
   const client = await makeClient(t);
-  const odd = await subscribe(client, table(source, { filter: 'tags=eq.{a,b}' }));
+  const odd = await subscribe(client, table(source, { filter: 'tags=eq."{a,b}"' }));
   const plain = await subscribe(client, table(source));
   await sql(`insert into ${source.quoted} values (1, 'w', '{a,b}'), (2, 'x', '{c}'), (3, 'y', null)`);
   await plain.count(3);

@@ -152,7 +152,8 @@ test('permissive policies add up, restrictive ones take away, roles are respecte
   });
   const user = await listenAs(t, source, userToken(kAnn));
   const anon = await listenAs(t, source);
-  await sql(`insert into ${source.quoted} values (1, 1), (2, 2), (3, 3), (4, 4), (11, 1, true), (12, 2, true), (13, 3, true)`);
+  await sql(`insert into ${source.quoted} values (1, 1, false), (2, 2, false), (3, 3, false), (4, 4, false),
+    (11, 1, true), (12, 2, true), (13, 3, true)`);
   assert.deepEqual(await idsBeforeEnd(source, [user, anon]), [[1, 3], [2, 3]]);
 });
 

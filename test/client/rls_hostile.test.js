@@ -48,7 +48,7 @@ test('a policy that catches its cancellation is cut off all the same', async (t)
   const schema = await withSchema(t);
   await sql(`create function ${schema}.stubborn() returns boolean language plpgsql as $$
     begin
-      for i in 1..100 loop
+      for i in 1..20 loop
         begin perform pg_sleep(60); exception when query_canceled then null; end;
       end loop;
       return true;
@@ -82,7 +82,7 @@ const kBodies = { 'as the subscriber': '', 'SECURITY DEFINER': 'security definer
 async function hostileTable(t, columns, functionBody, security, { function_arguments = '', call = '' } = {}) {
   const owner = await withRole(t);
   const schema = await withSchema(t);
-  await sql(`grant create, usage on schema ${schema} to ${owner}`);
+  await sql(`grant create, usage on schema ${schema} to ${owner}; grant usage on schema auth to ${owner}`);
   const attacker = await connect(t);
   await attacker.query(`set session authorization ${owner}`);
   await attacker.query(`create table ${schema}.victims (${columns}); grant select on ${schema}.victims to authenticated`);

@@ -19,7 +19,7 @@ limit=300000  # of one test, in ms: a hang must end
 run() {
   local concurrency=$1
   shift
-  node --test --test-reporter=spec --test-timeout="$limit" --test-concurrency="$concurrency" "$@" 2>&1 | tee -a "$log" || status=1
+  node --test --test-force-exit --test-reporter=spec --test-timeout="$limit" --test-concurrency="$concurrency" "$@" 2>&1 | tee -a "$log" || status=1
 }
 
 # The sum of one line of the summaries, e.g. "ℹ pass 12".

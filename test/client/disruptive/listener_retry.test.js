@@ -67,7 +67,8 @@ test('test_replication_listener_retry: ended in the middle of a large transactio
   await sql('select pg_terminate_backend($1)', [await waitForWalsender()]);
   await sql(`insert into ${source.quoted} values (30001)`);
   await recording.event((event) => event.new.id === 30001);
-  assert.deepEqual(recording.values(), Array.from({ length: 30001 }, (_, i) => i + 1));
+  const wrong = recording.values().findIndex((id, i) => id !== i + 1);
+  assert.equal(wrong, -1, `at position ${wrong}: row ${recording.values()[wrong]}, of ${recording.events.length} rows`);
 });
 
 test('a publication that disappears and returns is picked up again', async (t) => {

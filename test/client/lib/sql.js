@@ -54,7 +54,7 @@ async function transaction(statements) {
 
 const publish = (name) => transaction([
   `select pg_advisory_xact_lock(${kPublicationLock})`,
-  `select realtime.publish('${name}'::regclass)`,
+  `select realtime.publish('${name.replaceAll("'", "''")}'::regclass)`,
 ]);
 
 const alterPublication = (clause) => transaction([
