@@ -80,6 +80,7 @@ sql_tests() {
 serving() { [[ $(http_status "${REALTIME_URL##*:}" /healthcheck) == 200 ]]; }
 
 e2e_tests() {
+  use_modern_node || return 1
   start_cluster || return 1
   if ! cmp -s test/client/package-lock.json test/client/node_modules/.ours-lock.json; then
     (cd test/client && npm ci --no-audit --no-fund) || return 1
@@ -99,12 +100,6 @@ fuzz_tests() {
   done
 }
 
-installed() { make -s all && as_installer make -s install; }
-with_install() {
-  suite install count_one installed || return 1
-  "$@"
-}
-
 run_suite() {
   case "$1" in
     architecture) suite architecture count_ok bash test/architecture.sh ;;
@@ -112,8 +107,8 @@ run_suite() {
     unit) make -j"$jobs" build/unit/run >"$logs/unit-build.log" 2>&1; suite unit count_gtest make unit ;;
     net) make -j"$jobs" build/net/run >"$logs/net-build.log" 2>&1; suite net count_gtest make net-test ;;
     fuzz) make -j"$jobs" fuzz-build >"$logs/fuzz-build.log" 2>&1; fuzz_tests ;;
-    sql) with_install suite sql count_regress sql_tests && suite 'sql no-crash' count_one no_crash ;;
-    e2e) with_install suite e2e count_node e2e_tests; suite 'e2e no-crash' count_one no_crash ;;
+    sql) suite sql count_regress sql_tests && suite 'sql no-crash' count_one no_crash ;;
+    e2e) suite e2e count_node e2e_tests; suite 'e2e no-crash' count_one no_crash ;;
     *) echo "unknown suite: $1" >&2; exit 2 ;;
   esac
 }

@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# A throw-away PostgreSQL cluster that preloads realtime.
+# A throw-away PostgreSQL cluster that preloads realtime, as built in this folder (run make before). It runs from a copy of
+# the server's program folder in its own directory, because extensions are found relative to the server program: nothing
+# is installed into the system, so no rights are needed, and what is installed there does not matter.
 #   cluster.sh start DIR   makes it in DIR (which must not exist) and starts it; prints shell assignments for its users:
 #                          PGHOST PGPORT PGUSER PGDATABASE REALTIME_URL JWT_SECRET ANON_KEY SERVICE_KEY
 #                          PGDATA PG_BIN AS_POSTGRES (prefix of commands that act on the cluster) REALTIME_LOG
@@ -11,10 +13,23 @@ set -euo pipefail
 # shellcheck source=test/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-bin="$(pg_config --bindir)"
 action="${1:-}"
 dir="${2:-}"
+bin="$dir$(pg_config --bindir)"
 [[ -n $action && $dir == /* ]] || { echo "usage: cluster.sh start|restart|stop /ABSOLUTE/DIR" >&2; exit 2; }
+
+# Real copies of the programs, which look for their files relative to where they really are; links to the rest.
+copy_server() {
+  local folder
+  for folder in "$(pg_config --pkglibdir)" "$(pg_config --sharedir)"; do
+    mkdir -p "$dir$folder"
+    cp -rs "$folder/." "$dir$folder/"
+  done
+  rm -f "$dir$(pg_config --pkglibdir)"/realtime.* "$dir$(pg_config --sharedir)"/extension/realtime*
+  mkdir -p "$bin"
+  cp "$(pg_config --bindir)"/{postgres,initdb,pg_ctl} "$bin/"
+  make -s -C "$(dirname "${BASH_SOURCE[0]}")/.." install DESTDIR="$dir" >/dev/null
+}
 
 write_settings() {
   local listen="127.0.0.1"
@@ -67,7 +82,8 @@ case "$action" in
     realtime_port="${REALTIME_PORT:-$(free_port)}"
     secret="$(openssl rand -hex 32)"
     mkdir -m 0700 "$dir"
-    [[ $(id -u) != 0 ]] || chown postgres: "$dir"
+    copy_server
+    [[ $(id -u) != 0 ]] || chown -Rh postgres: "$dir"
     as_server_user mkdir -m 0700 "$dir/socket"
     # Whoever can reach the server may be anybody: it is for tests, on this machine, and short-lived.
     as_server_user "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >/dev/null

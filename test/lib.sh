@@ -40,17 +40,16 @@ as_server_user() {
   fi
 }
 
-# Runs a command with the rights that PostgreSQL's directories need.
-as_installer() {
-  if [[ -w $(pg_config --pkglibdir) && -w $(pg_config --sharedir)/extension ]]; then
-    "$@"
-  elif sudo -n true 2>/dev/null; then
-    sudo -n "$@"
-  else
-    echo "PostgreSQL's directories are not writable for you. Run this, then try again:" >&2
-    echo "  sudo $*" >&2
-    return 1
-  fi
+# The client tests need Node 20 or newer; where the system's is older (Debian 12: 18), npm brings one of its own.
+use_modern_node() {
+  local arch package
+  [[ $(node --version 2>/dev/null) =~ ^v([0-9]+) ]] && ((BASH_REMATCH[1] >= 20)) && return 0
+  arch="$(uname -m)"
+  package="node-linux-$([[ $arch == aarch64 ]] && echo arm64 || echo x64)"
+  [[ -x build/node/node_modules/$package/bin/node ]] ||
+    npm install --prefix build/node --no-audit --no-fund "$package@20" >&2 || return 1
+  PATH="$PWD/build/node/node_modules/$package/bin:$PATH"
+  export PATH
 }
 
 # http_status PORT PATH: the status code of a GET on 127.0.0.1, empty when nobody answers.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make run`: builds, installs, starts a throw-away cluster that serves port 4000, and stays until Ctrl-C.
+# `make run`: builds, starts a throw-away cluster that serves port 4000, and stays until Ctrl-C.
 # REALTIME_PORT chooses another port.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -16,7 +16,7 @@ fi
 
 build_log="$(mktemp)"
 echo "Building ..."
-if ! { make -j2 all && as_installer make install; } >"$build_log" 2>&1; then
+if ! make -j2 all >"$build_log" 2>&1; then
   cat "$build_log" >&2
   exit 1
 fi

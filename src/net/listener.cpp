@@ -136,7 +136,11 @@ int ClampConnections(int wanted, int* descriptors) {
     if (setrlimit(RLIMIT_NOFILE, &changed) != 0) target = limit.rlim_cur;
   }
   *descriptors = static_cast<int>(std::min<rlim_t>(target, 1 << 30));
-  return std::clamp(*descriptors - kOtherDescriptors, 1, std::max(wanted, 1));
+  return ConnectionsWithin(*descriptors, wanted);
+}
+
+int ConnectionsWithin(int descriptors, int wanted) {
+  return std::clamp(descriptors - kOtherDescriptors, 1, std::max(wanted, 1));
 }
 
 struct Listener::Endpoint {

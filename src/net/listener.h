@@ -20,6 +20,8 @@ namespace realtime {
 // hard one when that is needed, and lowers an absurdly high one, because libwebsockets sizes tables by it.
 // *descriptors is the soft limit afterwards.
 int ClampConnections(int wanted, int* descriptors);
+// The same under a limit that is settled already.
+int ConnectionsWithin(int descriptors, int wanted);
 
 class Listener {
  public:

@@ -202,12 +202,14 @@ void NetworkThread::Impl::Recover() {
 }
 
 void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
-  int possible = ClampConnections((*settings)->max_connections, &descriptors_);
-  if (possible >= (*settings)->max_connections) return;
+  // libwebsockets' tables have the size of the limit at the start: a reload cannot raise it.
+  int wanted = (*settings)->max_connections;
+  int possible = descriptors_ == 0 ? ClampConnections(wanted, &descriptors_) : ConnectionsWithin(descriptors_, wanted);
+  if (possible >= wanted) return;
   Log({LogLevel::kWarning,
        "serving at most " + std::to_string(possible) + " Realtime clients instead of " +
-           std::to_string((*settings)->max_connections),
-       "The limit of open files is too low for \"realtime.max_connections\"."});
+           std::to_string(wanted),
+       "The limit of open files is too low for \"realtime.max_connections\". It is read when the server starts."});
   auto clamped = std::make_shared<Settings>(**settings);
   clamped->max_connections = possible;
   *settings = std::move(clamped);

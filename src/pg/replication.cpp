@@ -18,14 +18,9 @@ constexpr int64_t kNever = INT64_MAX;
 constexpr int64_t kLingerMs = 60000;         // the slot outlives its last need: a page reload must not recreate it
 constexpr int64_t kFirstBackoffMs = 100;
 constexpr int64_t kLastBackoffMs = 5000;
-constexpr int64_t kRecheckMs = 5000;         // of what only a DBA can mend
-constexpr int64_t kCheckMs = 900;            // publication and slot while streaming: noticed within a second
 constexpr int64_t kConnectTimeoutMs = 10000;
 constexpr int64_t kReportMs = 100;           // positions are reported this often at most, unless it is urgent
 constexpr int64_t kStableMs = 5000;          // a stream that lived so long starts the back-off over
-constexpr int64_t kDropRetryMs = 20;         // while the walsender of a slot goes away
-constexpr int64_t kQuietEndMs = 50;          // time for a walsender to notice by itself that we have left
-constexpr int64_t kReleaseMs = 1000;         // and for one that a crash has orphaned
 constexpr int64_t kSlowCreationMs = 3000;
 // A stream that fails so often at the same place (a change that cannot be decoded) will not get better by repeating.
 constexpr int kHopelessFailures = 8;
@@ -119,26 +114,6 @@ bool Replication::CheckServer(int64_t now_ms) {
   return false;
 }
 
-bool Replication::CheckSlot(int64_t now_ms) {
-  SlotView slot = LookAtSlot(slot_name_);
-  if (!slot.exists) {
-    if (have_slot_) missed_pending_ = "the replication slot was dropped by somebody else";
-    have_slot_ = false;
-    return true;
-  }
-  if (!slot.ours) {
-    Trouble("replication slot \"" + slot_name_ + "\" exists and belongs to something else",
-            "Drop it, or set realtime.slot_name to another name.");
-    RetryAfter(kRecheckMs, now_ms);
-    return false;
-  }
-  if (!have_slot_) {
-    DropSlotNow(now_ms);
-    return false;
-  }
-  return !RenewIfLost(slot, now_ms);
-}
-
 bool Replication::Connect(int64_t now_ms) {
   WalsenderAddress address;
   if (!FindWalsender(conninfo_, &address) || !link_.Open(address)) {
@@ -170,6 +145,7 @@ void Replication::ContinueConnecting(int64_t now_ms) {
 
 void Replication::CreateSlot(int64_t now_ms) {
   creating_ = true;
+  creation_lsn_ = FlushedLsn();
   Enter(State::kCreating, now_ms, now_ms + kSlowCreationMs);
   if (!link_.SendCreateSlot(slot_name_)) OnLinkFailure(now_ms);
 }
@@ -178,8 +154,9 @@ void Replication::ContinueCreating(int64_t now_ms) {
   if (now_ms >= next_step_ms_) {
     Trouble("creation of replication slot \"" + slot_name_ + "\" waits for older transactions to end",
             "See pg_stat_activity for transactions that have been open for long.");
-    next_step_ms_ = kNever;
-    if (!wanted_) next_step_ms_ = unwanted_since_ms_ + kLingerMs;
+    next_step_ms_ = now_ms + kRecheckMs;
+    // It keeps WAL from its beginning on, and the limit holds for that too. Nobody has read from it, so nothing is missed.
+    if (TooFarBehind(creation_lsn_)) return DropSlotNow(now_ms);
   }
   switch (link_.ReadAnswer()) {
     case WalsenderLink::Answer::kNotYet: return;
@@ -189,11 +166,12 @@ void Replication::ContinueCreating(int64_t now_ms) {
   creating_ = false;
   have_slot_ = new_slot_ = true;
   confirmed_lsn_ = 0;
+  stall_.Restart();
   StartStream(now_ms);
 }
 
 void Replication::StartStream(int64_t now_ms) {
-  Enter(State::kStarting, now_ms, now_ms + kConnectTimeoutMs);
+  Enter(State::kStarting, now_ms, now_ms + kRecheckMs);
   if (!link_.SendStart(slot_name_, publication_)) OnLinkFailure(now_ms);
 }
 
@@ -201,8 +179,9 @@ void Replication::ContinueStarting(int64_t now_ms) {
   switch (link_.ReadAnswer()) {
     case WalsenderLink::Answer::kCopy: break;
     case WalsenderLink::Answer::kNotYet:
-      if (now_ms >= next_step_ms_) next_step_ms_ = now_ms + kConnectTimeoutMs;
-      return;
+      if (now_ms < next_step_ms_) return;
+      next_step_ms_ = now_ms + kRecheckMs;
+      return KeepSlot(now_ms);
     default: return OnLinkFailure(now_ms);
   }
   Enter(State::kStreaming, now_ms, now_ms + kCheckMs);
@@ -220,7 +199,9 @@ void Replication::ContinueStarting(int64_t now_ms) {
 bool Replication::Next(std::string_view* message, int64_t now_ms) {
   if (state_ != State::kStreaming) return false;
   switch (link_.Next(message)) {
-    case WalsenderLink::Reading::kMessage: return true;
+    case WalsenderLink::Reading::kMessage:
+      stall_.OnMessage();
+      return true;
     case WalsenderLink::Reading::kNothing: return false;
     case WalsenderLink::Reading::kFailed: break;
   }
@@ -265,8 +246,7 @@ void Replication::Supervise(int64_t now_ms) {
     Trouble(missing.reason, missing.hint);
     return Renew(missing.reason, now_ms);
   }
-  SlotView slot = LookAtSlot(slot_name_);
-  if (slot.exists) RenewIfLost(slot, now_ms);
+  KeepSlot(now_ms);
 }
 
 // ---- failures and ends ----
@@ -294,82 +274,6 @@ void Replication::OnLinkFailure(int64_t now_ms) {
 }
 
 void Replication::RetryAfter(int64_t delay_ms, int64_t now_ms) { Enter(State::kWaiting, now_ms, now_ms + delay_ms); }
-
-// The slot cannot be continued: what happens between its end and the next one's start is missed.
-void Replication::Renew(const std::string& reason, int64_t now_ms) {
-  Log(LogLevel::kWarning, "the change stream starts over with a new replication slot: " + reason);
-  missed_pending_ = reason;
-  failures_ = 0;
-  DropSlotNow(now_ms);
-}
-
-bool Replication::RenewIfLost(const SlotView& slot, int64_t now_ms) {
-  if (slot.invalidated) {
-    Renew("the replication slot was invalidated because its WAL was removed", now_ms);
-    return true;
-  }
-  const uint64_t limit = static_cast<uint64_t>(guc::MaxSlotLagMb()) << 20;
-  const uint64_t flushed = FlushedLsn();
-  if (flushed <= slot.confirmed_lsn || flushed - slot.confirmed_lsn <= limit) return false;
-  Renew("the change stream fell behind by more than realtime.max_slot_lag", now_ms);
-  return true;
-}
-
-void Replication::DropSlotNow(int64_t now_ms) {
-  EndWalsender();
-  have_slot_ = creating_ = new_slot_ = false;
-  report_due_ = false;
-  started_.reset();
-  Enter(State::kDropping, now_ms, now_ms);
-  ContinueDropping(now_ms);
-}
-
-void Replication::ContinueDropping(int64_t now_ms) {
-  SlotView slot = LookAtSlot(slot_name_);
-  // About a slot of something else CheckSlot speaks when it matters.
-  if (!slot.exists || !slot.ours) return OnSlotGone(now_ms);
-  if (slot.active_pid != 0) return WaitForRelease(slot.active_pid, now_ms);
-  PgError error;
-  if (!DropSlot(slot_name_, &error)) {
-    Trouble("could not drop replication slot \"" + slot_name_ + "\": " + error.Text());
-    next_step_ms_ = now_ms + kCheckMs;
-    return;
-  }
-  OnSlotGone(now_ms);
-}
-
-// Only processes that we know to be ours are signalled; what uses a leftover is on its way out by itself.
-void Replication::WaitForRelease(int active_pid, int64_t now_ms) {
-  next_step_ms_ = now_ms + kDropRetryMs;
-  if (active_pid == walsender_pid_) {
-    if (now_ms - entered_ms_ >= kQuietEndMs) kill(active_pid, SIGTERM);
-  } else if (now_ms - entered_ms_ >= kReleaseMs) {
-    Trouble("replication slot \"" + slot_name_ + "\" is in use by process " + std::to_string(active_pid),
-            "If that is not a worker of this server, set realtime.slot_name to another name.");
-    next_step_ms_ = now_ms + kCheckMs;
-  }
-}
-
-void Replication::OnSlotGone(int64_t now_ms) {
-  Enter(State::kAbsent, now_ms, now_ms);
-  if (!wanted_) condition_.Clear();
-}
-
-void Replication::EndWalsender() {
-  if (!link_.open()) return;
-  link_.Close();
-  if (!creating_) return;
-  // While it waits for old transactions it does not look at its socket.
-  SlotView slot = LookAtSlot(slot_name_);
-  if (slot.ours && slot.active_pid != 0 && slot.active_pid == walsender_pid_) kill(slot.active_pid, SIGTERM);
-}
-
-void Replication::Disconnect() { EndWalsender(); }
-
-void Replication::DropSlotAtExit(int timeout_ms) {
-  const bool may_exist = have_slot_ || creating_ || state_ == State::kDropping;
-  if (may_exist) realtime::DropSlotAtExit(slot_name_, walsender_pid_, static_cast<int>(kQuietEndMs), timeout_ms);
-}
 
 // ---- what others ask ----
 

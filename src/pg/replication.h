@@ -7,7 +7,7 @@
 //      +--- slot dropped --- kDropping <--- must be made anew --- kWaiting --back-off--> kConnecting
 //
 // The slot outlives connections, so that a lost one resumes where it stopped; it ends when nobody has wanted the stream for
-// a minute, when it cannot be continued (invalidated, too far behind, publication gone) and with the process.
+// a minute, when it cannot be continued (invalidated, too far behind, stalled, publication gone) and with the process.
 // Pull style: the worker's loop waits on socket(), calls Step, and takes messages with Next. Database thread only; nothing
 // here blocks or raises. Times are milliseconds of a monotonic clock.
 #ifndef REALTIME_PG_REPLICATION_H_
@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/stall_clock.h"
 #include "pg/log.h"
 #include "pg/walsender_link.h"
 
@@ -69,6 +70,9 @@ class Replication {
   void DropSlotAtExit(int timeout_ms);
 
  private:
+  static constexpr int64_t kRecheckMs = 5000;  // of what only a DBA can mend
+  static constexpr int64_t kCheckMs = 900;     // publication and slot while streaming: noticed within a second
+
   enum class State : uint8_t { kAbsent, kWaiting, kConnecting, kCreating, kStarting, kStreaming, kDropping };
 
   void Enter(State state, int64_t now_ms, int64_t next_step_ms);
@@ -89,8 +93,10 @@ class Replication {
   void OnLinkFailure(int64_t now_ms);
   void RetryAfter(int64_t delay_ms, int64_t now_ms);
   void Renew(const std::string& reason, int64_t now_ms);
+  static bool TooFarBehind(uint64_t lsn);
   // Whether the slot cannot be continued; the stream is being made anew then.
   bool RenewIfLost(const SlotView& slot, int64_t now_ms);
+  void KeepSlot(int64_t now_ms);
   void DropSlotNow(int64_t now_ms);
   void EndWalsender();
 
@@ -103,9 +109,10 @@ class Replication {
   bool wanted_ = false;
   int64_t unwanted_since_ms_ = 0;
   bool looked_for_leftover_ = false;
-  bool have_slot_ = false;  // made by this process
-  bool creating_ = false;   // the walsender may be making one
-  bool new_slot_ = false;   // and the stream on it has not started yet
+  bool have_slot_ = false;     // made by this process
+  bool creating_ = false;      // the walsender may be making one ...
+  uint64_t creation_lsn_ = 0;  // ... which keeps the WAL from about here on
+  bool new_slot_ = false;      // and the stream on it has not started yet
   int64_t backoff_ms_ = 0;
   int failures_ = 0;        // of the stream, without progress in between
   int walsender_pid_ = 0;   // the last one of ours that was seen
@@ -117,6 +124,7 @@ class Replication {
   std::string conninfo_;
 
   uint64_t confirmed_lsn_ = 0;
+  StallClock stall_;  // of the slot's confirmed position
   bool report_due_ = false;
   int64_t reported_ms_ = 0;
 

@@ -30,6 +30,7 @@ char* jwt_secret_file;
 char* topic;
 int port;
 int max_slot_lag_mb;
+int max_slot_age_ms;
 int max_connections;
 int max_channels_per_client;
 int max_message_size;
@@ -121,6 +122,8 @@ const IntSetting kInts[] = {
     {"realtime.port", "TCP port of the WebSocket listener.", &port, 4000, 1, 65535, 0},
     {"realtime.max_slot_lag", "Unread WAL at which the slot is given up and made anew; clients are told.",
      &max_slot_lag_mb, 1024, 16, INT_MAX, GUC_UNIT_MB},
+    {"realtime.max_slot_age", "Time without progress at which the slot is given up and made anew; clients are told; 0: never.",
+     &max_slot_age_ms, 10 * 60 * 1000, 0, kMaxMilliseconds, GUC_UNIT_MS},
     {"realtime.max_connections", "Most client connections; capped by the file descriptors.", &max_connections, 10000, 1,
      1000000, 0},
     {"realtime.max_channels_per_client", "Most channels joined on one connection.", &max_channels_per_client, 100, 1,
@@ -229,6 +232,7 @@ const char* SlotName() { return slot_name; }
 const char* Publication() { return publication; }
 int PolicyTimeoutMs() { return policy_timeout_ms; }
 int MaxSlotLagMb() { return max_slot_lag_mb; }
+int MaxSlotAgeMs() { return max_slot_age_ms; }
 int DrainTimeoutMs() { return drain_timeout_ms; }
 
 SettingsPtr ForNetwork(bool serving) {

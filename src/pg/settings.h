@@ -18,6 +18,7 @@ const char* SlotName();
 const char* Publication();
 int PolicyTimeoutMs();
 int MaxSlotLagMb();
+int MaxSlotAgeMs();  // zero: no limit
 int DrainTimeoutMs();
 
 // A snapshot for the network thread.

@@ -7,7 +7,6 @@ bash test/packages.sh install
 # shellcheck source=test/lib.sh
 source test/lib.sh
 make -s -j2 all
-as_installer make -s install
 [[ -d test/client/node_modules ]] || (cd test/client && npm ci --no-audit --no-fund)
 
 dir="$(mktemp -u -d "${TMPDIR:-/tmp}/realtime.XXXXXX")"

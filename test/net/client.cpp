@@ -25,10 +25,20 @@ int Frame::close_code() const {
   return static_cast<uint8_t>(payload[0]) << 8 | static_cast<uint8_t>(payload[1]);
 }
 
-bool Client::Connect(int port, const std::string& address, int receive_buffer) {
+bool Client::Prepare() {
   Disconnect();
+  fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  prepared_ = fd_ >= 0;
+  return prepared_;
+}
+
+bool Client::Connect(int port, const std::string& address, int receive_buffer) {
   bool v6 = address.find(':') != std::string::npos;
-  fd_ = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (!prepared_) {
+    Disconnect();
+    fd_ = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  }
+  prepared_ = false;
   if (receive_buffer > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
   sockaddr_in v4{};
   sockaddr_in6 six{};

@@ -22,6 +22,8 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  // Makes the socket (IPv4) that the next Connect uses, for when there will be no descriptor left then.
+  bool Prepare();
   bool Connect(int port, const std::string& address = "127.0.0.1", int receive_buffer = 0);
   void Disconnect();
 
@@ -48,6 +50,7 @@ class Client {
   bool Fill(int timeout_ms);  // one read into buffer_; false: nothing came or the end
 
   int fd_ = -1;
+  bool prepared_ = false;
   bool ended_ = false;
   std::string buffer_;
   size_t used_ = 0;

@@ -1,162 +1,18 @@
-// The network thread with the real engine over real sockets: what every client may rely on, and what no client can do.
-#include <gtest/gtest.h>
+// Messages, ends of connections, listening, reload and drain over real sockets.
+#include "net_fixture.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <memory>
 #include <thread>
-#include <vector>
 
-#include "client.h"
-#include "fake_database.h"
+#include "net/listener.h"
 
 namespace realtime::test {
 namespace {
-
-constexpr char kHeartbeat[] = R"([null,"7","phoenix","heartbeat",{}])";
-constexpr char kHeartbeatReply[] = R"("7","phoenix","phx_reply")";
-
-int64_t NowMs() {
-  auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
-}
-
-std::string Change(int i, size_t bytes) {
-  return "{\"number\":" + std::to_string(i) + ",\"x\":\"" + std::string(bytes, 'x') + "\"}";
-}
-
-class NetTest : public testing::Test {
- protected:
-  void StartServer(Settings settings) {
-    database_ = std::make_unique<FakeDatabase>(std::move(settings));
-    Status status = database_->Start();
-    ASSERT_TRUE(status.ok()) << status.message();
-    // The thread binds before Start returns, but a port that was in use is tried again later.
-    ASSERT_TRUE(database_->WaitForLog("listening"));
-  }
-  void StartServer() { StartServer(TestSettings(port_)); }
-
-  // A handshake on a connection of its own.
-  std::string Answer(const std::string& query, const std::string& headers = "",
-                     const std::string& path = "/realtime/v1/websocket") {
-    Client client;
-    EXPECT_TRUE(client.Connect(port_));
-    return client.Upgrade(query, headers, path);
-  }
-
-  bool Serves() {
-    Client client;
-    if (!client.Connect(port_)) return false;
-    if (StatusOf(client.Upgrade("apikey=" + ValidToken() + "&vsn=2.0.0")) != 101) return false;
-    return client.SendText(kHeartbeat) && client.ReadUntil(kHeartbeatReply);
-  }
-
-  int port_ = FreePort();
-  std::unique_ptr<FakeDatabase> database_;
-};
-
-TEST_F(NetTest, HandshakeSucceedsOnBothPathsAndSendsNothingByItself) {
-  StartServer();
-  for (std::string path : {"/realtime/v1/websocket", "/socket/websocket"}) {
-    Client client;
-    ASSERT_TRUE(client.Connect(port_));
-    std::string response = client.Upgrade("apikey=" + ValidToken() + "&vsn=2.0.0", "", path);
-    EXPECT_EQ(StatusOf(response), 101) << response;
-    EXPECT_NE(response.find("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), std::string::npos);
-    client.SendText(kHeartbeat);
-    Frame first = client.ReadFrame();
-    EXPECT_NE(first.payload.find(kHeartbeatReply), std::string::npos) << first.payload;
-  }
-}
-
-TEST_F(NetTest, HandshakeErrorsHaveTheReferencesStatusAndBody) {
-  StartServer();
-  std::string missing = Answer("vsn=2.0.0");
-  EXPECT_EQ(StatusOf(missing), 401);
-  EXPECT_EQ(BodyOf(missing), R"({"error":"API key is missing"})");
-  EXPECT_NE(missing.find("content-type: application/json; charset=utf-8\r\n"), std::string::npos);
-
-  EXPECT_EQ(BodyOf(Answer("apikey=nonsense")), R"({"error":"The token provided is not a valid JWT"})");
-  std::string expired = Answer("apikey=" + SignToken(R"({"role":"anon","exp":1000})"));
-  EXPECT_EQ(StatusOf(expired), 401);
-  EXPECT_EQ(BodyOf(expired), R"({"error":"Token has expired"})");
-  std::string forged = Answer("apikey=" + SignToken(R"({"role":"anon","exp":4102444800})", "another secret"));
-  EXPECT_EQ(BodyOf(forged), R"({"error":"Failed to validate JWT signature"})");
-  EXPECT_EQ(BodyOf(Answer("apikey=" + SignToken(R"({"role":"anon"})"))),
-            "{\"error\":\"Fields `role` and `exp` are required in JWT\"}");
-
-  std::string vsn = Answer("apikey=" + ValidToken() + "&vsn=3.0.0");
-  EXPECT_EQ(StatusOf(vsn), 403);
-  EXPECT_EQ(BodyOf(vsn), "");
-}
-
-TEST_F(NetTest, HeaderWinsOverQueryAndLongTokensFitEitherWay) {
-  StartServer();
-  EXPECT_EQ(StatusOf(Answer("apikey=nonsense", "X-API-Key: " + ValidToken() + "\r\n")), 101);
-  EXPECT_EQ(StatusOf(Answer("apikey=" + ValidToken(), "x-api-key: nonsense\r\n")), 401);
-  std::string claims = R"({"role":"anon","exp":4102444800,"fill":")" + std::string(11000, 'f') + "\"}";
-  std::string token = SignToken(claims);
-  ASSERT_GT(token.size(), 14000u);
-  EXPECT_EQ(StatusOf(Answer("vsn=2.0.0&apikey=" + token)), 101);
-  EXPECT_EQ(StatusOf(Answer("vsn=2.0.0", "x-api-key: " + token + "\r\n")), 101);
-  EXPECT_EQ(StatusOf(Answer("apikey=" + token, "x-api-key: " + token + "\r\n")), 101);
-}
-
-TEST_F(NetTest, QueryIsUrlDecoded) {
-  StartServer();
-  std::string token = ValidToken(), encoded;
-  for (char c : token) encoded += c == '.' ? std::string("%2E") : c == '-' ? std::string("%2d") : std::string(1, c);
-  EXPECT_EQ(StatusOf(Answer("log_level=info&apikey=" + encoded + "&vsn=2%2E0.0")), 101);
-}
-
-TEST_F(NetTest, OfferedSubprotocolsAreIgnoredAndNotEchoed) {
-  StartServer();
-  for (std::string offer : {"realtime", "phoenix, base64url.bearer.phx.abc", "x"}) {
-    std::string response = Answer("apikey=" + ValidToken(), "Sec-WebSocket-Protocol: " + offer + "\r\n");
-    EXPECT_EQ(StatusOf(response), 101) << offer;
-    EXPECT_EQ(response.find("rotocol:"), std::string::npos) << response;
-  }
-  EXPECT_EQ(StatusOf(Answer("apikey=" + ValidToken(), "Sec-WebSocket-Protocol: " + std::string(500, 'p') + "\r\n")), 400);
-  EXPECT_TRUE(Serves());
-}
-
-TEST_F(NetTest, CompressionIsNotNegotiated) {
-  StartServer();
-  std::string response = Answer("apikey=" + ValidToken(), "Sec-WebSocket-Extensions: permessage-deflate\r\n");
-  EXPECT_EQ(StatusOf(response), 101);
-  EXPECT_EQ(response.find("xtensions"), std::string::npos) << response;
-}
-
-TEST_F(NetTest, PlainHttpIsAnswered) {
-  StartServer();
-  auto ask = [&](const std::string& request) {
-    Client client;
-    EXPECT_TRUE(client.Connect(port_));
-    client.SendRaw(request);
-    std::string response = client.ReadResponse();
-    EXPECT_TRUE(client.WaitForEnd(5000)) << request;
-    return response;
-  };
-  std::string health = ask("GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(StatusOf(health), 200);
-  EXPECT_EQ(BodyOf(health), "ok");
-  EXPECT_EQ(StatusOf(ask("GET /realtime/v1/websocket HTTP/1.1\r\nHost: x\r\n\r\n")), 426);
-  std::string post = ask("POST /realtime/v1/websocket HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi");
-  EXPECT_EQ(StatusOf(post), 400);
-  EXPECT_EQ(BodyOf(post), "");
-  std::string other = ask("GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(StatusOf(other), 404);
-  EXPECT_EQ(BodyOf(other), R"({"error":"Not Found"})");
-  EXPECT_EQ(StatusOf(ask("GET /other HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")), 404);
-  EXPECT_EQ(StatusOf(ask("GET /realtime/v1/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade, "
-                         "HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")), 400);
-  EXPECT_EQ(StatusOf(ask("GET /realtime/v1/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
-                         "Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n")), 400);
-}
 
 TEST_F(NetTest, FragmentsBecomeOneMessageWithControlFramesBetween) {
   StartServer();
@@ -276,116 +132,6 @@ TEST_F(NetTest, UnmaskedFramesHarmNobody) {
   EXPECT_TRUE(Serves());
 }
 
-TEST_F(NetTest, UnfinishedHandshakesAreEnded) {
-  StartServer();
-  Client silent, slow;
-  ASSERT_TRUE(silent.Connect(port_));
-  ASSERT_TRUE(slow.Connect(port_));
-  slow.SendRaw("GET /realtime/v1/websocket HTTP/1.1\r\nHost: x\r\n");
-  int64_t start = NowMs();
-  bool slow_ended = false;
-  while (!slow_ended && NowMs() - start < 20000) {
-    slow.SendRaw("x-slow: 1\r\n");
-    slow_ended = slow.WaitForEnd(500);
-  }
-  EXPECT_TRUE(slow_ended);
-  EXPECT_TRUE(silent.WaitForEnd(10000));
-  EXPECT_GT(NowMs() - start, 8000);
-}
-
-TEST_F(NetTest, SilentReaderIsCutWhileOthersKeepReceiving) {
-  Settings settings = TestSettings(port_);
-  settings.max_client_queue = 1 << 20;
-  settings.slow_client_grace_ms = 500;
-  StartServer(settings);
-  Client slow, live;
-  ASSERT_TRUE(slow.Join(port_, "slow", 4096));
-  ASSERT_TRUE(live.Join(port_, "live"));
-  ASSERT_TRUE(database_->WaitForChannels(2));
-  constexpr int kChanges = 2000;
-  std::thread producer([&] {
-    for (int i = 0; i < kChanges; ++i) database_->Deliver(Change(i, 4000));
-  });
-  int received = 0;
-  while (received < kChanges && live.ReadUntil("\"number\":" + std::to_string(received) + ",", 15000)) ++received;
-  producer.join();
-  EXPECT_EQ(received, kChanges);
-  EXPECT_TRUE(slow.WaitForEnd(10000));
-  EXPECT_TRUE(database_->WaitForLog("were queued"));
-  EXPECT_TRUE(database_->WaitForChannels(1));
-  EXPECT_TRUE(database_->WaitForRoom(0, 5000));
-}
-
-TEST_F(NetTest, ReaderThatPausesBrieflyGetsEverythingInOrder) {
-  Settings settings = TestSettings(port_);
-  settings.max_client_queue = 1 << 20;
-  settings.slow_client_grace_ms = 3000;
-  StartServer(settings);
-  Client client;
-  ASSERT_TRUE(client.Join(port_, "a", 16384));
-  ASSERT_TRUE(database_->WaitForChannels(1));
-  constexpr int kChanges = 5000;
-  for (int i = 0; i < kChanges; ++i) ASSERT_TRUE(database_->Deliver(Change(i, 4000)));
-  // Held back: far more than the queue and the kernel's buffers can take is waiting in the mailbox.
-  EXPECT_FALSE(database_->WaitForRoom(8 << 20, 700));
-  for (int i = 0; i < kChanges; ++i) {
-    Frame frame = client.ReadFrame();
-    ASSERT_NE(frame.payload.find("\"number\":" + std::to_string(i) + ","), std::string::npos) << i << " " << frame.opcode;
-  }
-  EXPECT_EQ(database_->CountLog("were queued"), 0u);
-  EXPECT_TRUE(database_->WaitForRoom(0, 5000));
-}
-
-TEST_F(NetTest, HeldStreamLeavesHeartbeatsAlone) {
-  Settings settings = TestSettings(port_);
-  settings.max_client_queue = 1 << 20;
-  settings.slow_client_grace_ms = 4000;
-  StartServer(settings);
-  Client holder, other;
-  ASSERT_TRUE(holder.Join(port_, "a", 16384));
-  ASSERT_TRUE(database_->WaitForChannels(1));
-  for (int i = 0; i < 3000; ++i) ASSERT_TRUE(database_->Deliver(Change(i, 4000)));
-  EXPECT_FALSE(database_->WaitForRoom(4 << 20, 300));
-  ASSERT_TRUE(other.Connect(port_));
-  ASSERT_EQ(StatusOf(other.Upgrade("apikey=" + ValidToken() + "&vsn=2.0.0")), 101);
-  int64_t start = NowMs();
-  other.SendText(kHeartbeat);
-  EXPECT_TRUE(other.ReadUntil(kHeartbeatReply, 2000));
-  EXPECT_LT(NowMs() - start, 1000);
-  EXPECT_GT(database_->mailbox_bytes(), 4u << 20);
-  // A drain does not wait for the holder either.
-  start = NowMs();
-  EXPECT_TRUE(database_->Drain(5000));
-  EXPECT_LT(NowMs() - start, 3000);
-}
-
-TEST_F(NetTest, LargeFramesArriveWholeBetweenPongs) {
-  StartServer();
-  Client client;
-  ASSERT_TRUE(client.Join(port_, "a", 8192));
-  ASSERT_TRUE(database_->WaitForChannels(1));
-  for (int i = 0; i < 5; ++i) {
-    ASSERT_TRUE(database_->Deliver(Change(i, 700000)));
-    ASSERT_TRUE(client.SendFrame(9, "ping" + std::to_string(i)));
-  }
-  int changes = 0, pongs = 0;
-  while (changes < 5) {
-    Frame frame = client.ReadFrame();
-    ASSERT_GE(frame.opcode, 0);
-    if (frame.opcode == 10) {
-      ++pongs;
-      continue;
-    }
-    ASSERT_EQ(frame.opcode, 1);
-    ASSERT_NE(frame.payload.find("\"number\":" + std::to_string(changes) + ","), std::string::npos);
-    ASSERT_GT(frame.payload.size(), 700000u);
-    ++changes;
-  }
-  if (pongs == 0) {
-    EXPECT_EQ(client.ReadFrame().opcode, 10);
-  }
-}
-
 TEST_F(NetTest, PortInUseIsLoggedOnceAndPickedUpWhenFree) {
   int holder = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
@@ -492,37 +238,41 @@ TEST_F(NetTest, ThreadCanBeStartedAgainInTheSameProcess) {
   }
 }
 
-TEST_F(NetTest, TooManyClientsAreRefusedWith429) {
-  Settings settings = TestSettings(port_);
-  settings.max_connections = 3;
-  StartServer(settings);
-  std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < 3; ++i) {
-    clients.push_back(std::make_unique<Client>());
-    ASSERT_TRUE(clients.back()->Connect(port_));
-    ASSERT_EQ(StatusOf(clients.back()->Upgrade("apikey=" + ValidToken())), 101);
-  }
-  std::string response = Answer("apikey=" + ValidToken());
-  EXPECT_EQ(StatusOf(response), 429);
-  EXPECT_EQ(BodyOf(response), R"({"error":"Too many connected users"})");
+TEST_F(NetTest, ConnectionsAreClampedByTheLimitOfOpenFiles) {
+  rlimit old{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  rlimit low{200, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  int descriptors = 0;
+  EXPECT_EQ(ClampConnections(500, &descriptors), 500);  // the soft limit is raised as far as needed
+  EXPECT_EQ(descriptors, 628);
+  rlimit now{};
+  getrlimit(RLIMIT_NOFILE, &now);
+  EXPECT_EQ(now.rlim_cur, 628u);
+  EXPECT_EQ(ClampConnections(100, &descriptors), 100);  // and never lowered below what it was
+  EXPECT_EQ(descriptors, 628);
+  EXPECT_EQ(ConnectionsWithin(628, 1000), 500);
+  EXPECT_EQ(ConnectionsWithin(10, 1000), 1);
+  setrlimit(RLIMIT_NOFILE, &old);
 }
 
-TEST_F(NetTest, TwoHundredClientsGetEveryChangeInOrder) {
+TEST_F(NetTest, OutOfDescriptorsIsLoggedAndPassedThrough) {
   StartServer();
-  std::vector<std::unique_ptr<Client>> clients;
-  for (int i = 0; i < 200; ++i) {
-    clients.push_back(std::make_unique<Client>());
-    ASSERT_TRUE(clients.back()->Join(port_, "room")) << i;
-  }
-  ASSERT_TRUE(database_->WaitForChannels(200));
-  constexpr int kChanges = 100;
-  for (int i = 0; i < kChanges; ++i) ASSERT_TRUE(database_->Deliver(Change(i, 150)));
-  for (auto& client : clients) {
-    for (int i = 0; i < kChanges; ++i) {
-      Frame frame = client->ReadFrame();
-      ASSERT_NE(frame.payload.find("\"number\":" + std::to_string(i) + ","), std::string::npos) << frame.payload;
-    }
-  }
+  Client good;
+  ASSERT_TRUE(good.Join(port_, "good"));
+  Client waiting;
+  ASSERT_TRUE(waiting.Prepare());
+  rlimit old{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  rlimit low{3, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  EXPECT_TRUE(waiting.Connect(port_));
+  EXPECT_TRUE(database_->WaitForLog("cannot accept more Realtime clients"));
+  ASSERT_TRUE(database_->Deliver(Change(1, 10)));
+  EXPECT_TRUE(good.ReadUntil("\"number\":1,"));
+  setrlimit(RLIMIT_NOFILE, &old);
+  EXPECT_EQ(StatusOf(waiting.Upgrade("apikey=" + ValidToken())), 101);
+  EXPECT_EQ(database_->CountLog("cannot accept more"), 1u);
 }
 
 }  // namespace

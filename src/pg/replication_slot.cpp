@@ -1,0 +1,133 @@
+// The slot's side of Replication: whether it can be continued, and its end.
+#include <csignal>
+#include <cstdint>
+
+#include "pg/replication.h"
+#include "pg/settings.h"
+#include "pg/slot.h"
+
+#include "pg/pg.h"
+
+namespace realtime {
+
+namespace {
+
+constexpr int64_t kDropRetryMs = 20;   // while the walsender of a slot goes away
+constexpr int64_t kQuietEndMs = 50;    // time for a walsender to notice by itself that we have left
+constexpr int64_t kReleaseMs = 1000;   // after which a slot that is still in use is worth a line
+
+}  // namespace
+
+// ---- can it be continued? ----
+
+bool Replication::CheckSlot(int64_t now_ms) {
+  SlotView slot = LookAtSlot(slot_name_);
+  if (!slot.exists) {
+    if (have_slot_) missed_pending_ = "the replication slot was dropped by somebody else";
+    have_slot_ = false;
+    return true;
+  }
+  if (!slot.ours) {
+    Trouble("replication slot \"" + slot_name_ + "\" exists and belongs to something else",
+            "Drop it, or set realtime.slot_name to another name.");
+    RetryAfter(kRecheckMs, now_ms);
+    return false;
+  }
+  if (!have_slot_) {
+    DropSlotNow(now_ms);
+    return false;
+  }
+  return !RenewIfLost(slot, now_ms);
+}
+
+// The slot cannot be continued: what happens between its end and the next one's start is missed.
+void Replication::Renew(const std::string& reason, int64_t now_ms) {
+  Log(LogLevel::kWarning, "the change stream starts over with a new replication slot: " + reason);
+  missed_pending_ = reason;
+  failures_ = 0;
+  DropSlotNow(now_ms);
+}
+
+bool Replication::TooFarBehind(uint64_t lsn) {
+  const uint64_t limit = static_cast<uint64_t>(guc::MaxSlotLagMb()) << 20;
+  const uint64_t flushed = FlushedLsn();
+  return flushed > lsn && flushed - lsn > limit;
+}
+
+bool Replication::RenewIfLost(const SlotView& slot, int64_t now_ms) {
+  if (slot.invalidated) {
+    Renew("the replication slot was invalidated because its WAL was removed", now_ms);
+    return true;
+  }
+  if (TooFarBehind(slot.confirmed_lsn)) {
+    Renew("the change stream fell behind by more than realtime.max_slot_lag", now_ms);
+    return true;
+  }
+  if (!stall_.Expired(slot.confirmed_lsn, FlushedLsn(), now_ms, guc::MaxSlotAgeMs())) return false;
+  Renew("the change stream made no progress for longer than realtime.max_slot_age", now_ms);
+  return true;
+}
+
+void Replication::KeepSlot(int64_t now_ms) {
+  SlotView slot = LookAtSlot(slot_name_);
+  if (slot.exists) RenewIfLost(slot, now_ms);
+}
+
+// ---- its end ----
+
+void Replication::DropSlotNow(int64_t now_ms) {
+  EndWalsender();
+  have_slot_ = creating_ = new_slot_ = false;
+  report_due_ = false;
+  started_.reset();
+  Enter(State::kDropping, now_ms, now_ms);
+  ContinueDropping(now_ms);
+}
+
+void Replication::ContinueDropping(int64_t now_ms) {
+  SlotView slot = LookAtSlot(slot_name_);
+  // About a slot of something else CheckSlot speaks when it matters.
+  if (!slot.exists || !slot.ours) return OnSlotGone(now_ms);
+  if (slot.active_pid != 0) return WaitForRelease(slot.active_pid, now_ms);
+  PgError error;
+  if (!DropSlot(slot_name_, &error)) {
+    Trouble("could not drop replication slot \"" + slot_name_ + "\": " + error.Text());
+    next_step_ms_ = now_ms + kCheckMs;
+    return;
+  }
+  OnSlotGone(now_ms);
+}
+
+// Only processes that we know to be ours are signalled; what uses a leftover is on its way out by itself.
+void Replication::WaitForRelease(int active_pid, int64_t now_ms) {
+  const bool ours = active_pid == walsender_pid_;
+  next_step_ms_ = now_ms + kDropRetryMs;
+  if (ours && now_ms - entered_ms_ >= kQuietEndMs) kill(active_pid, SIGTERM);
+  if (now_ms - entered_ms_ < kReleaseMs) return;
+  Trouble("replication slot \"" + slot_name_ + "\" is in use by process " + std::to_string(active_pid),
+          ours ? "" : "If that is not a worker of this server, set realtime.slot_name to another name.");
+  next_step_ms_ = now_ms + kCheckMs;
+}
+
+void Replication::OnSlotGone(int64_t now_ms) {
+  Enter(State::kAbsent, now_ms, now_ms);
+  if (!wanted_) condition_.Clear();
+}
+
+void Replication::EndWalsender() {
+  if (!link_.open()) return;
+  link_.Close();
+  if (!creating_) return;
+  // While it waits for old transactions it does not look at its socket.
+  SlotView slot = LookAtSlot(slot_name_);
+  if (slot.ours && slot.active_pid != 0 && slot.active_pid == walsender_pid_) kill(slot.active_pid, SIGTERM);
+}
+
+void Replication::Disconnect() { EndWalsender(); }
+
+void Replication::DropSlotAtExit(int timeout_ms) {
+  const bool may_exist = have_slot_ || creating_ || state_ == State::kDropping;
+  if (may_exist) realtime::DropSlotAtExit(slot_name_, walsender_pid_, static_cast<int>(kQuietEndMs), timeout_ms);
+}
+
+}  // namespace realtime
