@@ -6,7 +6,7 @@ SELECT realtime.install_supabase_roles();
 
 CREATE TABLE public.messages (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  user_id uuid,
+  user_id bigint,
   body text NOT NULL
 );
 GRANT SELECT, INSERT ON public.messages TO anon, authenticated, service_role;

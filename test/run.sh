@@ -55,13 +55,14 @@ Paste this into demo.mjs (after: npm install @supabase/supabase-js ws), run it w
   import { createClient } from '@supabase/supabase-js'
   import ws from 'ws'
   const supabase = createClient('$REALTIME_URL', '$ANON_KEY', { realtime: { transport: ws } })
-  supabase.channel('demo')
-    .on('postgres_changes', { event: '*', schema: 'public', table: 'messages' }, (change) => console.log(change))
+  supabase.channel('room')
+    .on('postgres_changes', { event: 'INSERT', schema: 'public', table: 'messages', filter: 'user_id=eq.123' },
+      (change) => console.log(change))
     .subscribe((status) => console.log(status))
 
-Then, in another terminal, and watch the row arrive:
+Then, in another terminal, and watch the second row arrive:
 
-  psql -h $PGHOST -p $PGPORT -U postgres -c "INSERT INTO messages (body) VALUES ('hello')"
+  psql -h $PGHOST -p $PGPORT -U postgres -c "INSERT INTO messages (user_id, body) VALUES (122, 'not for you'), (123, 'hello')"
 
 Server log: $REALTIME_LOG
 Ctrl-C stops the server and removes everything.

@@ -20,9 +20,9 @@ function normalize(text, vsn) {
 }
 
 class RawClient {
-  static async open(t, { vsn = '2.0.0', path = kPath, key = env.anonKey, headers = {}, query = {} } = {}) {
+  static async open(t, { url = env.websocketUrl, vsn = '2.0.0', path = kPath, key = env.anonKey, headers = {}, query = {} } = {}) {
     const parameters = new URLSearchParams({ ...(key ? { apikey: key } : {}), ...(vsn ? { vsn } : {}), ...query });
-    const socket = new WebSocket(`${env.websocketUrl}${path}?${parameters}`, { perMessageDeflate: false, headers });
+    const socket = new WebSocket(`${url}${path}?${parameters}`, { perMessageDeflate: false, headers });
     const client = new RawClient(socket, vsn || '1.0.0');
     cleanup(t, () => socket.terminate());
     await waitFor(() => client.opened || client.failure, 'the handshake');
@@ -100,14 +100,14 @@ class RawClient {
 }
 
 // A handshake that is expected to be refused: { status, headers, body }. Status 101 means that it was accepted.
-function handshake(path, { headers = {}, method = 'GET', upgrade = true } = {}) {
+function handshake(path, { host = env.host, port = env.port, headers = {}, method = 'GET', upgrade = true } = {}) {
   const webSocket = {
     connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13',
     'sec-websocket-key': crypto.randomBytes(16).toString('base64'),
   };
   return new Promise((resolve, reject) => {
     const request = http.request({
-      host: env.host, port: env.port, path, method, agent: false, headers: { ...(upgrade ? webSocket : {}), ...headers },
+      host, port, path, method, agent: false, headers: { ...(upgrade ? webSocket : {}), ...headers },
     });
     request.on('upgrade', (response, socket) => {
       socket.destroy();
