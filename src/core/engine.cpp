@@ -145,6 +145,9 @@ void Engine::Impl::OnIdleDeadline(SessionId id, Now now) {
     deadlines_.DropFirst();
     return;
   }
+  if (session->last_frame_ms + settings_->idle_timeout_ms <= now.mono_ms) {
+    session->last_frame_ms = std::max(session->last_frame_ms, sink_->LastReceived(id, now));
+  }
   // Frames only note their time; the deadline catches up here.
   if (session->last_frame_ms + settings_->idle_timeout_ms > now.mono_ms) {
     ArmIdle(*session);

@@ -29,6 +29,9 @@ class EngineSink {
   // Send what is queued, then a close frame; the engine has already forgotten the session.
   virtual void Close(SessionId session, CloseCode code, std::string_view reason) = 0;
   virtual void ToDatabase(realtime::ToDatabase message) = 0;
+  // When the client last sent anything (mono ms), or less when that is not known. Asked before a session ends as idle:
+  // pings may be answered below the engine.
+  virtual int64_t LastReceived(SessionId /*session*/, Now /*now*/) { return 0; }
 };
 
 // What a handshake asks for.

@@ -24,7 +24,8 @@ struct Settings {
   size_t max_message_size = 5000000;           // bytes of one WebSocket message from a client
   int max_json_depth = 64;
   size_t max_client_queue = 16u << 20;         // bytes waiting for one socket
-  size_t max_mailbox = 32u << 20;              // bytes waiting for the network thread; above it the stream stops
+  size_t max_mailbox = 32u << 20;              // bytes waiting for the network thread; above it the stream stops;
+                                               // shares of it bound what waits for the database (net/intake.h)
   int64_t idle_timeout_ms = 60000;             // no frame from the client
   int64_t slow_client_grace_ms = 2000;         // a socket at its cap without progress
   int64_t slow_client_limit_ms = 30000;        // a socket at its cap in all

@@ -240,7 +240,7 @@ int64_t NetworkThread::Impl::Turn() {
   Process(now);
   CutOverflowed();
   size_t most = static_cast<size_t>(std::max(settings_->max_connections, 1)) + kSpareConnections;
-  parts_->listener.Pause(parts_->sockets.count() >= most);
+  parts_->listener.Pause(parts_->sockets.count() >= most || !parts_->sockets.MayAccept());
   if (draining_ && (parts_->sockets.clients() == 0 || now.mono_ms >= drain_deadline_ms_)) {
     Finish();
     return INT64_MAX;
@@ -249,7 +249,7 @@ int64_t NetworkThread::Impl::Turn() {
 }
 
 int64_t NetworkThread::Impl::NextDeadline(Now now) const {
-  int64_t next = std::min(parts_->engine.NextDeadline(), parts_->sockets.NextDeadline());
+  int64_t next = std::min(parts_->engine.NextDeadline(), parts_->sockets.NextDeadline(now));
   next = std::min({next, parts_->listener.NextDeadline(), drain_deadline_ms_});
   if (!parts_->sockets.watched().empty() || parts_->back_pressure.holding()) {
     next = std::min(next, now.mono_ms + BackPressure::kSampleMs);

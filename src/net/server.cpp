@@ -247,7 +247,9 @@ void Server::OnMessage(Socket* socket, std::string_view fragment) {
   socket->in_message = false;
   std::string message = std::move(socket->message);
   socket->message = {};
+  sockets_->BeforeMessage();
   engine_->Receive(socket->session, whole ? fragment : std::string_view(message), socket->message_is_binary, ReadClock());
+  sockets_->AfterMessage(socket);
 }
 
 }  // namespace realtime

@@ -27,7 +27,7 @@ std::string_view Truncated(std::string_view text, size_t limit) {
 }  // namespace
 
 Sockets::Sockets(DatabaseMailbox* outbox, SettingsPtr settings)
-    : outbox_(outbox), settings_(std::move(settings)), join_buffer_(LWS_PRE + kJoinBytes) {}
+    : outbox_(outbox), settings_(std::move(settings)), intake_(outbox), join_buffer_(LWS_PRE + kJoinBytes) {}
 
 Sockets::~Sockets() = default;
 
@@ -63,6 +63,7 @@ SessionId Sockets::Closed(Socket* socket) {
   socket->queue.Clear();
   socket->in_flight = 0;
   socket->message = {};
+  intake_.Forget(socket);
   UpdateWatch(socket);
   return known;
 }
@@ -71,6 +72,7 @@ void Sockets::Remove(Socket* socket) {
   if (socket->state != Socket::State::kHandshake) --clients_;
   SetDeadline(socket, INT64_MAX);
   watched_.erase(socket);
+  intake_.Forget(socket);
   if (socket->state == Socket::State::kOpen) by_session_.erase(socket->session);
   all_.erase(socket);
 }
@@ -133,6 +135,7 @@ void Sockets::Close(SessionId session, CloseCode code, std::string_view reason) 
   by_session_.erase(session);
   socket->state = Socket::State::kClosing;
   socket->message = {};
+  intake_.Release(socket);
   bool slow = code == CloseCode::kPolicyViolation;
   if (slow) socket->queue.Clear();
   // The close frame takes its place in the queue like any other: libwebsockets does not know about it, and would hang up
@@ -149,6 +152,15 @@ void Sockets::Close(SessionId session, CloseCode code, std::string_view reason) 
 void Sockets::ToDatabase(realtime::ToDatabase message) {
   size_t size = SizeOf(message);
   outbox_->Push(std::move(message), size);
+  intake_.NoteWork();
+}
+
+int64_t Sockets::LastReceived(SessionId session, Now now) {
+  Socket* socket = Find(session);
+  if (socket == nullptr) return 0;
+  if (intake_.IsPaused(socket)) return now.mono_ms;  // what it has sent waits for us
+  int64_t ago = MsSinceReceived(socket->fd);
+  return ago < 0 ? 0 : now.mono_ms - ago;
 }
 
 void Sockets::UpdateWatch(Socket* socket) {
@@ -182,6 +194,7 @@ void Sockets::SetDeadline(Socket* socket, int64_t mono_ms) {
 
 void Sockets::Tick(Now now) {
   now_ms_ = now.mono_ms;
+  intake_.Tick(*settings_);
   while (!deadlines_.empty() && deadlines_.begin()->first <= now.mono_ms) {
     Socket* socket = deadlines_.begin()->second;
     bool established = socket->state == Socket::State::kOpen && socket->established;
@@ -191,6 +204,9 @@ void Sockets::Tick(Now now) {
   }
 }
 
-int64_t Sockets::NextDeadline() const { return deadlines_.empty() ? INT64_MAX : deadlines_.begin()->first; }
+int64_t Sockets::NextDeadline(Now now) const {
+  int64_t look = intake_.NextLook(*settings_, now);
+  return deadlines_.empty() ? look : std::min(look, deadlines_.begin()->first);
+}
 
 }  // namespace realtime

@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/engine.h"
 #include "core/settings.h"
+#include "net/intake.h"
 #include "net/send_queue.h"
 
 struct lws;
@@ -81,6 +82,12 @@ class Sockets : public EngineSink {
   void Send(SessionId session, SharedBytes frame) override;
   void Close(SessionId session, CloseCode code, std::string_view reason) override;
   void ToDatabase(realtime::ToDatabase message) override;
+  int64_t LastReceived(SessionId session, Now now) override;
+
+  // Around the engine's dealing with a message of this socket: what asks more of a database that is behind is not read on.
+  void BeforeMessage() { intake_.BeforeMessage(); }
+  void AfterMessage(Socket* socket) { intake_.AfterMessage(socket, *settings_); }
+  bool MayAccept() const { return intake_.MayAccept(*settings_); }
 
   // Sockets with more than a quarter of their cap queued. Empty: no delivery needs to be checked.
   const std::unordered_set<Socket*>& watched() const { return watched_; }
@@ -92,10 +99,10 @@ class Sockets : public EngineSink {
   // Sessions whose queue passed the cap otherwise. To be cut by the caller once the engine has returned.
   std::vector<SessionId> TakeOverflowed();
 
-  // Kills connections whose handshake or close takes too long. Call at every turn of the loop, and at NextDeadline
-  // (mono ms) at the latest.
+  // Kills connections whose handshake or close takes too long, and reads on when the database has caught up. Call at every
+  // turn of the loop, and at NextDeadline (mono ms) at the latest.
   void Tick(Now now);
-  int64_t NextDeadline() const;
+  int64_t NextDeadline(Now now) const;
   // Connections past their handshake, with those that wait for the peer to answer the close frame.
   size_t clients() const { return clients_; }
 
@@ -105,6 +112,7 @@ class Sockets : public EngineSink {
 
   DatabaseMailbox* const outbox_;
   SettingsPtr settings_;
+  Intake intake_;
   std::unordered_map<Socket*, std::unique_ptr<Socket>> all_;
   std::unordered_map<SessionId, Socket*> by_session_;
   std::unordered_set<Socket*> watched_;

@@ -103,11 +103,15 @@ std::string Client::ReadResponse(int timeout_ms) {
   }
 }
 
+bool Client::SendUpgrade(const std::string& query, const std::string& headers, const std::string& path) {
+  return SendRaw("GET " + path + (query.empty() ? "" : "?" + query) +
+                 " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
+                 headers + "\r\n");
+}
+
 std::string Client::Upgrade(const std::string& query, const std::string& headers, const std::string& path) {
-  SendRaw("GET " + path + (query.empty() ? "" : "?" + query) +
-          " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
-          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
-          headers + "\r\n");
+  SendUpgrade(query, headers, path);
   return ReadResponse();
 }
 

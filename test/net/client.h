@@ -34,6 +34,9 @@ class Client {
   // The handshake with this query ("apikey=...&vsn=2.0.0") and extra header lines (each with its CRLF); the response.
   std::string Upgrade(const std::string& query, const std::string& headers = "",
                       const std::string& path = "/realtime/v1/websocket");
+  // The same without waiting for the response.
+  bool SendUpgrade(const std::string& query, const std::string& headers = "",
+                   const std::string& path = "/realtime/v1/websocket");
   // Connect, handshake with a valid token, join realtime:`topic` with one postgres_changes binding. True when joined
   // and the "system" message that follows the reply has come.
   bool Join(int port, const std::string& topic, int receive_buffer = 0);

@@ -119,7 +119,7 @@ void FakeDatabase::Serve() {
   std::vector<DatabaseMailbox::Entry> batch;
   std::unique_lock<std::mutex> lock(mutex_);
   while (!stop_) {
-    changed_.wait(lock, [this] { return woken_ || stop_; });
+    changed_.wait(lock, [this] { return (woken_ && !held_) || stop_; });
     woken_ = false;
     lock.unlock();
     outbox_.Take(&batch);
@@ -140,6 +140,12 @@ void FakeDatabase::Serve() {
     batch.clear();
     changed_.notify_all();
   }
+}
+
+void FakeDatabase::Hold(bool held) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  held_ = held;
+  changed_.notify_all();
 }
 
 bool FakeDatabase::WaitFor(const std::function<bool()>& condition) {

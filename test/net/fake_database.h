@@ -40,6 +40,10 @@ class FakeDatabase {
   bool WaitForChannels(size_t count);
   size_t CountLog(const std::string& part);
 
+  // While held, nothing that the network thread sends is looked at.
+  void Hold(bool held);
+  size_t waiting_bytes() const { return outbox_.bytes(); }
+
   // Blocks while the network thread has more than `bytes` in its mailbox. False after timeout_ms.
   bool WaitForRoom(size_t bytes, int timeout_ms);
   size_t mailbox_bytes() const { return inbox_.bytes(); }
@@ -57,6 +61,7 @@ class FakeDatabase {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool woken_ = false;
+  bool held_ = false;
   bool stop_ = false;
   bool joined_ = false;
   bool started_ = false;

@@ -132,6 +132,27 @@ TEST_F(NetTest, UnmaskedFramesHarmNobody) {
   EXPECT_TRUE(Serves());
 }
 
+TEST_F(NetTest, PingsKeepAClientThatIsOtherwiseSilent) {
+  Settings settings = TestSettings(port_);
+  settings.idle_timeout_ms = 600;
+  StartServer(settings);
+  Client pinging, silent;
+  ASSERT_TRUE(pinging.Connect(port_));
+  ASSERT_EQ(StatusOf(pinging.Upgrade("apikey=" + ValidToken() + "&vsn=2.0.0")), 101);
+  ASSERT_TRUE(silent.Connect(port_));
+  ASSERT_EQ(StatusOf(silent.Upgrade("apikey=" + ValidToken() + "&vsn=2.0.0")), 101);
+  int64_t start = NowMs();
+  while (NowMs() - start < 4 * settings.idle_timeout_ms) {
+    ASSERT_TRUE(pinging.SendFrame(9, "here"));
+    ASSERT_EQ(pinging.ReadFrame().opcode, 10);
+    ASSERT_EQ(pinging.ReadFrame(100).opcode, -1);
+  }
+  EXPECT_EQ(silent.ReadFrame(0).close_code(), 1000);
+  start = NowMs();
+  EXPECT_EQ(pinging.ReadFrame().close_code(), 1000);
+  EXPECT_GT(NowMs() - start, settings.idle_timeout_ms / 2);
+}
+
 TEST_F(NetTest, PortInUseIsLoggedOnceAndPickedUpWhenFree) {
   int holder = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};

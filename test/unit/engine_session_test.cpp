@@ -126,6 +126,17 @@ TEST_F(EngineTest, IdleSessionsAreClosed) {
   EXPECT_EQ(engine_->NextDeadline(), INT64_MAX);
 }
 
+TEST_F(EngineTest, WhatOnlyTheSocketHasSeenIsNoSilence) {
+  SessionId session = Connect();
+  Advance(20000);
+  sink_.received_ms[session] = now_.mono_ms;
+  Advance(40000);
+  EXPECT_TRUE(sink_.closed.empty());
+  EXPECT_EQ(engine_->NextDeadline(), now_.mono_ms + 20000);
+  Advance(20000);
+  EXPECT_EQ(sink_.closed.size(), 1u);
+}
+
 TEST_F(EngineTest, ReloadedIdleTimeoutAppliesToOldSessions) {
   Connect();
   settings_.idle_timeout_ms = 1000;

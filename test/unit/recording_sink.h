@@ -29,6 +29,7 @@ class RecordingSink : public EngineSink {
     closed.push_back({session, code, std::string(reason)});
   }
   void ToDatabase(realtime::ToDatabase message) override { to_database.push_back(std::move(message)); }
+  int64_t LastReceived(SessionId session, Now) override { return received_ms[session]; }
 
   // The session's messages since the last call, without their frame headers.
   std::vector<std::string> TakeTexts(SessionId session) {
@@ -71,6 +72,7 @@ class RecordingSink : public EngineSink {
   std::map<SessionId, std::vector<SharedBytes>> frames;
   std::vector<Closed> closed;
   std::vector<realtime::ToDatabase> to_database;
+  std::map<SessionId, int64_t> received_ms;  // what LastReceived answers
 };
 
 }  // namespace realtime

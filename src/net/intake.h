@@ -1,0 +1,50 @@
+// How much clients may ask of the database. Every join and leave becomes a message in the database's mailbox, whose reader
+// may be busy for seconds: whoever goes on asking is not read from until it has caught up.
+#ifndef REALTIME_NET_INTAKE_H_
+#define REALTIME_NET_INTAKE_H_
+
+#include <cstdint>
+#include <unordered_set>
+
+#include "core/clock.h"
+#include "core/door.h"
+#include "core/settings.h"
+
+namespace realtime {
+
+struct Socket;
+
+// The marks are shares of settings.max_mailbox, because it bounds the same kind of memory:
+//   above 1/8   a socket whose message made work for the database is paused; the others, and their heartbeats, go on
+//   above 1/4   no connection is accepted either: clients that join and hang up in a loop are new sockets each time
+//   below 1/16  everybody is read from again
+// So the mailbox holds at most the quarter, one message of each socket, and the Unsubscribes of those that close.
+class Intake {
+ public:
+  explicit Intake(const DatabaseMailbox* outbox) : outbox_(outbox) {}
+
+  // Around the engine's dealing with a message of this socket, in the callback in which libwebsockets hands it out.
+  void BeforeMessage() { made_work_ = false; }
+  void NoteWork() { made_work_ = true; }
+  void AfterMessage(Socket* socket, const Settings& settings);
+  // Reads on, because the socket is closing and what comes no longer matters but its end does.
+  void Release(Socket* socket);
+  // The connection is gone.
+  void Forget(Socket* socket) { paused_.erase(socket); }
+
+  bool IsPaused(Socket* socket) const { return paused_.contains(socket); }
+  bool MayAccept(const Settings& settings) const;
+
+  // Call at every turn of the loop, and at NextLook (mono ms; INT64_MAX for never) at the latest.
+  void Tick(const Settings& settings);
+  int64_t NextLook(const Settings& settings, Now now) const;
+
+ private:
+  const DatabaseMailbox* const outbox_;
+  std::unordered_set<Socket*> paused_;
+  bool made_work_ = false;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_NET_INTAKE_H_
