@@ -18,6 +18,7 @@ void Batch::Begin() {
   }
   StartTransactionCommand();
   XactReadOnly = true;
+  XactIsoLevel = XACT_READ_COMMITTED;  // whatever the defaults are: each commit needs a snapshot of its own
   row_context_ = AllocSetContextCreate(TopTransactionContext, "realtime row", ALLOCSET_DEFAULT_SIZES);
   PushActiveSnapshot(GetTransactionSnapshot());
 }
@@ -78,7 +79,8 @@ void Batch::Abort() {
   watchdog::CloseBatch();
   scope_.Forget();
   AbortCurrentTransaction();
-  if (user_code_) LockReleaseSession(USER_LOCKMETHOD);
+  // What raised may have been user code that had not been noted yet.
+  LockReleaseSession(USER_LOCKMETHOD);
   user_code_ = false;
   open_ = false;
   ++epoch_;

@@ -6,10 +6,10 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_type.h"
@@ -31,8 +31,10 @@ const Column* Table::Find(const std::string& column_name) const {
 
 namespace {
 
+constexpr int kMaxNestedParts = 20000;  // of the types of all columns; each takes some hundred bytes
+
 // `out->field = ...` only: no C++ temporary is alive while the backend is called.
-void LoadColumn(Form_pg_attribute att, Bitmapset* key, Column* out) {
+void LoadColumn(Form_pg_attribute att, Bitmapset* key, int* nesting_budget, Column* out) {
   out->attno = att->attnum;
   out->dropped = att->attisdropped;
   if (out->dropped) return;
@@ -43,7 +45,7 @@ void LoadColumn(Form_pg_attribute att, Bitmapset* key, Column* out) {
   out->typmod = att->atttypmod;
   out->collation = att->attcollation;
   out->generated = att->attgenerated == ATTRIBUTE_GENERATED_STORED;
-  out->in_primary_key = bms_is_member(att->attnum - FirstLowInvalidHeapAttributeNumber, key);
+  out->in_primary_key = bms_is_member(att->attnum, key);
   out->base_type = getBaseType(att->atttypid);
 
   HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(att->atttypid));
@@ -54,11 +56,22 @@ void LoadColumn(Form_pg_attribute att, Bitmapset* key, Column* out) {
   bool varlena;
   getTypeInputInfo(out->base_type, &out->input_function, &out->input_param);
   getTypeOutputInfo(out->base_type, &out->output_function, &varlena);
-  LoadTypeFacts(att->atttypid, &out->facts);
+  LoadTypeFacts(att->atttypid, nesting_budget, &out->facts);
+}
+
+// The primary key's columns, from pg_index: opening the index would wait for whoever has locked it.
+Bitmapset* KeyColumns(Relation rel) {
+  Bitmapset* key = nullptr;
+  HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(compat::PrimaryKeyIndex(rel)));
+  if (!HeapTupleIsValid(tuple)) return nullptr;
+  auto* index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+  for (int i = 0; i < index->indnkeyatts; ++i) key = bms_add_member(key, index->indkey.values[i]);
+  ReleaseSysCache(tuple);
+  return key;
 }
 
 void LoadOpenTable(Relation rel, Table* table) {
-  Bitmapset* key = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+  Bitmapset* key = KeyColumns(rel);
   table->oid = RelationGetRelid(rel);
   table->owner = rel->rd_rel->relowner;
   table->owner_name = GetUserNameFromId(table->owner, false);
@@ -71,9 +84,10 @@ void LoadOpenTable(Relation rel, Table* table) {
 
   TupleDesc desc = RelationGetDescr(rel);
   table->columns.resize(desc->natts);
+  int nesting_budget = kMaxNestedParts;
   for (int i = 0; i < desc->natts; ++i) {
     Column* column = &table->columns[i];
-    LoadColumn(TupleDescAttr(desc, i), key, column);
+    LoadColumn(TupleDescAttr(desc, i), key, &nesting_budget, column);
     if (column->in_primary_key) table->primary_key.push_back(column->attno);
     table->has_generated = table->has_generated || column->generated;
   }
@@ -100,21 +114,19 @@ bool LoadTable(Oid oid, Table* table) {
 void LoadPrivileges(const Table& table, Oid role, TablePrivileges* out) {
   out->columns.assign(table.columns.size(), false);
   out->readable = false;
-  out->key_readable = true;
+  out->key_readable = false;
+  bool key_readable = true;
   Oid schema = get_rel_namespace(table.oid);
-  if (!OidIsValid(schema) || pg_namespace_aclcheck(schema, role, ACL_USAGE) != ACLCHECK_OK) {
-    out->key_readable = false;
-    return;
-  }
+  if (!OidIsValid(schema) || pg_namespace_aclcheck(schema, role, ACL_USAGE) != ACLCHECK_OK) return;
   bool all = pg_class_aclcheck(table.oid, role, ACL_SELECT) == ACLCHECK_OK;
   for (const Column& column : table.columns) {
     if (column.dropped) continue;
     bool visible = all || pg_attribute_aclcheck(table.oid, column.attno, role, ACL_SELECT) == ACLCHECK_OK;
     out->columns[column.attno - 1] = visible;
     out->readable = out->readable || visible;
-    if (column.in_primary_key && !visible) out->key_readable = false;
+    if (column.in_primary_key && !visible) key_readable = false;
   }
-  if (!out->readable) out->key_readable = false;
+  out->key_readable = out->readable && key_readable;
 }
 
 Oid FindRole(const std::string& name) {

@@ -7,11 +7,13 @@
 #endif
 
 extern "C" {
+#include "access/genam.h"
 #include "nodes/nodeFuncs.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
 #endif
+#include "utils/relcache.h"
 #include "utils/resowner.h"
 }
 
@@ -23,6 +25,24 @@ inline WaitEventSet* CreateWaitSet(int events) {
   return CreateWaitEventSet(nullptr, events);
 #else
   return CreateWaitEventSet(TopMemoryContext, events);
+#endif
+}
+
+// 18 counts a deferrable primary key when asked to; up to 17 it is none.
+inline Oid PrimaryKeyIndex(Relation relation) {
+#if PG_VERSION_NUM >= 180000
+  return RelationGetPrimaryKeyIndex(relation, false);
+#else
+  return RelationGetPrimaryKeyIndex(relation);
+#endif
+}
+
+// 18 takes a place to count in.
+inline IndexScanDesc BeginIndexScan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(table, index, snapshot, keys, 0);
 #endif
 }
 

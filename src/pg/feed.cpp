@@ -6,6 +6,7 @@
 
 #include "core/pgoutput.h"
 #include "pg/batch.h"
+#include "pg/commit_end.h"
 #include "pg/failure_log.h"
 #include "pg/generated.h"
 #include "pg/guard.h"
@@ -15,14 +16,20 @@
 #include "pg/relation_feed.h"
 #include "pg/row_json.h"
 #include "pg/validate.h"
+#include "pg/watchdog.h"
 
 extern "C" {
 #include "access/xlog.h"
-#include "storage/procarray.h"
 #include "utils/snapmgr.h"
 }
 
 namespace realtime {
+
+namespace {
+
+constexpr uint64_t kRelationsPerTrim = 64;
+
+}  // namespace
 
 class Feed::Impl {
  public:
@@ -52,6 +59,7 @@ class Feed::Impl {
   void OnBegin(const PgoutputMessage& message);
   void OnRelation(RelationInfo info);
   Step OnRow(const RowChange& row);
+  bool CommitEnded();
   bool OpenFor(RelationFeed* feed);
   void FillRows(RelationFeed* feed, const RowChange& row);
   void FillGenerated(RelationFeed* feed, TableRow* row);
@@ -63,7 +71,12 @@ class Feed::Impl {
   Judge judge_;
   std::unordered_map<uint32_t, std::unique_ptr<RelationFeed>> relations_;
 
+  uint64_t relation_messages_ = 0;
+
   bool skipping_ = false;        // this commit was handed over before the connection was lost
+  uint64_t rows_read_ = 0;       // of this commit, on this connection ...
+  uint64_t rows_to_skip_ = 0;    // ... and how many of them were handed over before the connection was lost in its midst
+  uint64_t broken_lsn_ = 0;      // the commit in whose midst it was lost
   bool snapshot_taken_ = false;  // a snapshot that shows this commit has been taken
   uint32_t xid_ = 0;
   uint64_t commit_lsn_ = 0;
@@ -118,6 +131,9 @@ void Feed::Impl::OnBegin(const PgoutputMessage& message) {
   xid_ = message.xid;
   commit_lsn_ = message.commit_lsn;
   skipping_ = commit_lsn_ <= last_commit_lsn_;
+  // The same WAL decodes to the same rows in the same order.
+  if (commit_lsn_ != broken_lsn_) rows_to_skip_ = 0;
+  rows_read_ = 0;
   if (!skipping_) registry_.OnCommit(commit_lsn_);
   commit_time_ = FormatCommitTime(message.commit_time_us);
 }
@@ -126,6 +142,19 @@ void Feed::Impl::OnRelation(RelationInfo info) {
   judge_.EndStates();
   uint32_t oid = info.oid;
   relations_[oid] = std::make_unique<RelationFeed>(std::move(info), &registry_);
+  if (++relation_messages_ % kRelationsPerTrim != 0) return;
+  // Dropped tables are never heard of again, but their last changes may still be on the way: keep the names alone.
+  for (auto& [other, feed] : relations_) {
+    if (!feed->IsCurrent()) feed->Release();
+  }
+}
+
+bool Feed::Impl::CommitEnded() {
+  bool ended = false;
+  if (PgTry([&] { ended = CommitHasEnded(xid_); }, nullptr)) return ended;
+  judge_.ForgetStates();
+  batch_.Abort();
+  return false;
 }
 
 // A transaction whose snapshot shows the commit, and the relation's seats as the catalogs are now.
@@ -144,7 +173,16 @@ bool Feed::Impl::OpenFor(RelationFeed* feed) {
 
 void Feed::Impl::FillGenerated(RelationFeed* feed, TableRow* row) {
   PgError error;
-  if (PgTry([&] { ComputeGenerated(row, &batch_); }, &error)) return;
+  bool done = PgTry(
+      [&] {
+        watchdog::StartCheck();
+        ComputeGenerated(row, &batch_);
+        if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
+      },
+      &error);
+  // Both rows share the parameters: what was loaded for the one is not the other's.
+  row->ForgetLoaded();
+  if (done) return;
   judge_.ForgetStates();
   batch_.Abort();
   if (batch_.Open(false)) change_.Rebind(feed->Params(&batch_));
@@ -159,7 +197,6 @@ void Feed::Impl::FillRows(RelationFeed* feed, const RowChange& row) {
   change_.kind = row.kind;
   change_.old_kind = row.old_kind;
   change_.fetched = false;
-  change_.fetch_succeeded = false;
   change_.old_row.Start(&feed->table(), params);
   change_.new_row.Start(&feed->table(), params);
   if (row.old_kind != OldRow::kNone) feed->Fill(row.old_row, row.old_kind == OldRow::kKey, &change_.old_row);
@@ -211,13 +248,12 @@ void Feed::Impl::Dispatch(RelationFeed* feed) {
 }
 
 Feed::Step Feed::Impl::OnRow(const RowChange& row) {
-  if (skipping_) return Step::kConsumed;
+  if (skipping_ || rows_read_ < rows_to_skip_) return Step::kConsumed;
   auto found = relations_.find(row.relation_oid);
   if (found == relations_.end()) return Step::kMalformed;
   RelationFeed* feed = found->second.get();
   if (!feed->HasListeners()) return Step::kConsumed;
-  // The walsender is woken when the commit record is flushed, before other backends see the commit.
-  if (!snapshot_taken_ && TransactionIdIsInProgress(xid_)) return Step::kWaiting;
+  if (!snapshot_taken_ && !CommitEnded()) return Step::kWaiting;
   if (!OpenFor(feed) || !FindTargets(feed, row.kind)) return Step::kConsumed;
   batch_.ResetRow();
   FillRows(feed, row);
@@ -245,8 +281,11 @@ Feed::Step Feed::Impl::OnMessage(std::string_view bytes) {
     case PgoutputMessage::Kind::kRelation:
       OnRelation(std::move(message_.relation));
       break;
-    case PgoutputMessage::Kind::kRow:
-      return OnRow(message_.row);
+    case PgoutputMessage::Kind::kRow: {
+      Step step = OnRow(message_.row);
+      if (step == Step::kConsumed) ++rows_read_;
+      return step;
+    }
     case PgoutputMessage::Kind::kIgnored:
       break;
   }
@@ -261,8 +300,13 @@ void Feed::Impl::EndBatch() {
 void Feed::Impl::OnStreamStart(bool new_slot) {
   EndBatch();
   relations_.clear();
+  if (new_slot) {
+    last_commit_lsn_ = handed_over_ = broken_lsn_ = 0;
+  } else if (in_transaction_) {
+    if (commit_lsn_ != broken_lsn_ || rows_read_ > rows_to_skip_) rows_to_skip_ = rows_read_;
+    broken_lsn_ = commit_lsn_;
+  }
   in_transaction_ = false;
-  if (new_slot) last_commit_lsn_ = handed_over_ = 0;
 }
 
 Feed::Feed(std::function<void(ToNetwork)> output) : impl_(std::make_unique<Impl>(std::move(output))) {}

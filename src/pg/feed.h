@@ -40,8 +40,8 @@ class Feed {
   // End LSN of the last commit whose deliveries have all been handed to the output; zero before the first.
   uint64_t handed_over_lsn() const;
 
-  // A connection ended or begins: forget a half-read transaction. With new_slot the positions start over; otherwise
-  // commits up to handed_over_lsn() are skipped when they come again.
+  // A connection ended or begins. With new_slot the positions start over; otherwise what was handed over, whole commits and
+  // the first rows of one that was cut off in its midst, is skipped when it comes again.
   void OnStreamStart(bool new_slot);
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pg/failure_log.h"
+#include "pg/fetch_missing.h"
 #include "pg/invalidation.h"
 #include "pg/key_lookup.h"
 #include "pg/watchdog.h"
@@ -27,8 +28,12 @@ bool Judge::Supply(const std::vector<AttrNumber>& columns, TableRow* row, Judged
   if (complete) return true;
   if (row == &change->new_row && !change->fetched) {
     change->fetched = true;
+    // Of the owner's rights it needs none, but types of his making run his code.
+    const Table& table = row->table();
+    batch_->scope()->Ensure(table.owner, table.owner_name.c_str(), nullptr, true);
+    batch_->NoteUserCode();
+    FetchMissing(row, batch_->text_context());
     batch_->scope()->Leave();
-    change->fetch_succeeded = FetchMissing(row, batch_->text_context());
   }
   for (AttrNumber attno : columns) {
     if (!row->Has(attno)) return false;
@@ -93,6 +98,8 @@ bool Judge::PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedCh
   visible = CheckPolicy(*plan, &seat->state, batch_, row);
   if (seat->state.user_code) {
     batch_->scope()->Leave();
+  } else if (!was_live && live_.size() >= kMaxLiveStates) {
+    EndPolicyState(&seat->state, batch_);
   } else if (!was_live) {
     live_.push_back(seat);
   }
@@ -123,7 +130,6 @@ void Judge::Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool
                 std::vector<Verdict>* verdicts) {
   std::vector<std::unique_ptr<Seat>>& seats = feed->seats();
   verdicts->assign(seats.size(), Verdict::kNone);
-  if (live_.size() > kMaxLiveStates) EndStates();
   size_t next = 0;
   while (next < seats.size()) {
     if (!batch_->Open(false)) return;

@@ -33,8 +33,7 @@ struct JudgedChange {
     old_row.Rebind(params);
     new_row.Rebind(params);
   }
-  bool fetched = false;        // FetchMissing was tried for new_row ...
-  bool fetch_succeeded = false;
+  bool fetched = false;  // FetchMissing was tried for new_row
 };
 
 // How many changes were not delivered to an audience because nobody could say whether it may see them.

@@ -21,16 +21,18 @@ struct KeyArguments {
   Datum values[INDEX_MAX_KEYS];
 };
 
-// " FROM ONLY s.t WHERE k1 = $1 AND ...", with the operators of the key's types, whatever the search_path says.
+// " FROM ONLY s.t WHERE tableoid = t AND k1 = $1 AND ...", with the operators of the key's types, whatever the search_path
+// says. The name may be another table's by now, which then has no such row.
 void AppendFromWhere(TableRow* row, StringInfo sql, KeyArguments* key) {
   const Table& table = row->table();
-  appendStringInfo(sql, " FROM ONLY %s WHERE ", table.sql_name.c_str());
+  appendStringInfo(sql, " FROM ONLY %s WHERE tableoid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid", table.sql_name.c_str(),
+                   table.oid);
   key->count = 0;
   for (AttrNumber attno : table.primary_key) {
     const Column& column = table.columns[attno - 1];
     TypeCacheEntry* type = lookup_type_cache(column.base_type, TYPECACHE_EQ_OPR);
     if (!OidIsValid(type->eq_opr)) elog(ERROR, "type of key column \"%s\" has no equality", column.name.c_str());
-    if (key->count > 0) appendStringInfoString(sql, " AND ");
+    appendStringInfoString(sql, " AND ");
     char* parameter = psprintf("$%d", key->count + 1);
     generate_operator_clause(sql, quote_identifier(get_attname(table.oid, attno, false)), column.type, type->eq_opr, parameter,
                              column.base_type);
@@ -47,29 +49,6 @@ bool Execute(StringInfo sql, KeyArguments* key) {
   return SPI_processed == 1;
 }
 
-void AppendMissing(const TableRow& row, StringInfo sql) {
-  appendStringInfoString(sql, "SELECT 1");
-  for (const Column& column : row.table().columns) {
-    if (!column.dropped && !row.Has(column.attno)) {
-      appendStringInfo(sql, ", %s", quote_identifier(get_attname(row.table().oid, column.attno, false)));
-    }
-  }
-}
-
-void StoreMissing(TableRow* row, MemoryContext memory) {
-  int position = 2;
-  for (const Column& column : row->table().columns) {
-    if (column.dropped || row->Has(column.attno)) continue;
-    char* text = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, position++);
-    if (text == nullptr) {
-      row->SetLookedUp(column.attno, {Cell::Kind::kNull, {}});
-      continue;
-    }
-    char* kept = MemoryContextStrdup(memory, ToUtf8(text));
-    row->SetLookedUp(column.attno, {Cell::Kind::kText, {kept, strlen(kept)}});
-  }
-}
-
 }  // namespace
 
 bool HasKey(const TableRow& row) {
@@ -78,22 +57,6 @@ bool HasKey(const TableRow& row) {
     if (row.cell(attno).kind != Cell::Kind::kText) return false;
   }
   return true;
-}
-
-bool FetchMissing(TableRow* row, MemoryContext memory) {
-  if (!HasKey(*row)) return false;
-  KeyArguments key;
-  SPI_connect();
-  StringInfoData sql;
-  initStringInfo(&sql);
-  AppendMissing(*row, &sql);
-  AppendFromWhere(row, &sql, &key);
-  bool found = Execute(&sql, &key);
-  if (found) StoreMissing(row, memory);
-  SPI_finish();
-  // Key columns were converted in SPI's memory, which is gone.
-  row->ForgetLoaded();
-  return found;
 }
 
 bool VisibleByKey(TableRow* row) {

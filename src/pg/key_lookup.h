@@ -10,11 +10,6 @@ namespace realtime {
 // Whether the table has a primary key and the row carries all of it.
 bool HasKey(const TableRow& row);
 
-// Reads the columns that the row lacks (unchanged TOAST, absent generated columns) from the table as it is now, as
-// superuser without running user code, into cells that last as long as `memory`. False when the row is gone. The row is
-// then for judging only: what clients get stays without these columns.
-bool FetchMissing(TableRow* row, MemoryContext memory);
-
 // Whether the current user sees the row with this key: policies are applied by PostgreSQL itself.
 bool VisibleByKey(TableRow* row);
 

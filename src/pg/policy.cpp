@@ -4,6 +4,9 @@
 #include "pg/policy_quals.h"
 
 extern "C" {
+#include "access/transam.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -24,12 +27,25 @@ PolicyPlan::~PolicyPlan() {
 
 namespace {
 
-uint64_t g_function_lookups = 0;
-needs_fmgr_hook_type g_next_hook = nullptr;
+FunctionCounts g_lookups = {};
+needs_fmgr_hook_type g_next_fmgr_hook = nullptr;
+object_access_hook_type g_next_access_hook = nullptr;
 
-bool CountFunction(Oid function) {
-  ++g_function_lookups;
-  return g_next_hook && g_next_hook(function);
+void Count(Oid function) {
+  ++g_lookups.all;
+  if (func_volatile(function) == PROVOLATILE_IMMUTABLE) ++g_lookups.immutable;
+}
+
+// Every look-up but those of functions that are SECURITY DEFINER or have settings of their own, which end before the hook.
+bool OnFunctionLookup(Oid function) {
+  Count(function);
+  return g_next_fmgr_hook && g_next_fmgr_hook(function);
+}
+
+// Every function that an expression or a plan is prepared to call, these included.
+void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_id, void* arg) {
+  if (access == OAT_FUNCTION_EXECUTE && object >= FirstNormalObjectId) Count(object);
+  if (g_next_access_hook) g_next_access_hook(access, class_id, object, sub_id, arg);
 }
 
 // SELECT 1 FROM ONLY table, rewritten under the current user: its security quals are the policies.
@@ -87,6 +103,15 @@ void ReplaceTable(RangeTblEntry* rte, Query* row) {
   rte->selectedCols = nullptr;
 }
 
+// Parsing and planning leave many times the result's size behind, and there may be a plan for each identity.
+template <typename T>
+T* Keep(PolicyPlan* plan, const T* tree) {
+  MemoryContext caller = MemoryContextSwitchTo(plan->context);
+  auto* copy = static_cast<T*>(copyObjectImpl(tree));
+  MemoryContextSwitchTo(caller);
+  return copy;
+}
+
 void PlanAsQuery(const Table& table, Query* query, Node* condition, PolicyPlan* plan) {
   ReplaceTable(rt_fetch(1, query->rtable), RowQuery(table));
   TargetEntry* entry = makeTargetEntry(reinterpret_cast<Expr*>(condition), 1, pstrdup("visible"), false);
@@ -94,7 +119,7 @@ void PlanAsQuery(const Table& table, Query* query, Node* condition, PolicyPlan* 
   query->hasSubLinks = true;
   PlannedStmt* statement = pg_plan_query(query, "realtime policy", 0, nullptr);
   plan->kind = PolicyPlan::Kind::kQuery;
-  plan->statement = statement;
+  plan->statement = Keep(plan, statement);
   ListCell* cell;
   foreach (cell, statement->relationOids) invalidation::Track(lfirst_oid(cell));
 }
@@ -102,7 +127,7 @@ void PlanAsQuery(const Table& table, Query* query, Node* condition, PolicyPlan* 
 void PlanAsExpression(Node* condition, PolicyPlan* plan) {
   Expr* expression = expression_planner(reinterpret_cast<Expr*>(ColumnsToParams(condition)));
   plan->kind = PolicyPlan::Kind::kExpression;
-  plan->expression = expression;
+  plan->expression = Keep(plan, expression);
   if (!IsA(expression, Const)) return;
   auto* constant = reinterpret_cast<Const*>(expression);
   bool allow = !constant->constisnull && DatumGetBool(constant->constvalue);
@@ -121,27 +146,30 @@ void CompileQuals(const Table& table, Query* query, List* quals, PolicyPlan* pla
   }
   int attno = -1;
   while ((attno = bms_next_member(facts.columns, attno)) >= 0) plan->columns.push_back(static_cast<AttrNumber>(attno));
-  uint64_t before = FunctionLookups();
+  uint64_t before = FunctionLookups().immutable;
   if (checkExprHasSubLink(condition)) {
     PlanAsQuery(table, query, condition, plan);
   } else {
     PlanAsExpression(condition, plan);
   }
-  plan->identity_bound = FunctionLookups() != before;
+  plan->identity_bound = FunctionLookups().immutable != before;
 }
 
 }  // namespace
 
 void InstallFunctionCounter() {
-  g_next_hook = needs_fmgr_hook;
-  needs_fmgr_hook = CountFunction;
+  g_next_fmgr_hook = needs_fmgr_hook;
+  needs_fmgr_hook = OnFunctionLookup;
+  g_next_access_hook = object_access_hook;
+  object_access_hook = OnObjectAccess;
 }
 
-uint64_t FunctionLookups() { return g_function_lookups; }
+const FunctionCounts& FunctionLookups() { return g_lookups; }
 
 void CompilePolicy(const Table& table, PolicyPlan* plan) {
   plan->context = AllocSetContextCreate(TopMemoryContext, "realtime policy", ALLOCSET_SMALL_SIZES);
-  MemoryContext caller = MemoryContextSwitchTo(plan->context);
+  MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "realtime planning", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext caller = MemoryContextSwitchTo(scratch);
   Query* query = RewrittenQuery(table);
   List* quals = rt_fetch(1, query->rtable)->securityQuals;
   if (quals == NIL) {
@@ -150,6 +178,7 @@ void CompilePolicy(const Table& table, PolicyPlan* plan) {
     CompileQuals(table, query, quals, plan);
   }
   MemoryContextSwitchTo(caller);
+  MemoryContextDelete(scratch);
 }
 
 }  // namespace realtime

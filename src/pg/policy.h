@@ -53,10 +53,15 @@ struct PolicyPlan {
 // then still owns its memory context.
 void CompilePolicy(const Table& table, PolicyPlan* plan);
 
-// Counts look-ups of functions that are not built in, since the worker started: a difference over a piece of planning or
-// executor start means that user code is involved. Installed once at worker start.
+// Counts look-ups of functions that are not built in, since the worker started: a difference over executor start means that
+// user code is involved. Of IMMUTABLE ones also separately: a difference over planning means that the plan may contain what
+// user code answered. (Others are run while planning for estimates only.) Installed once at worker start.
 void InstallFunctionCounter();
-uint64_t FunctionLookups();
+struct FunctionCounts {
+  uint64_t all;
+  uint64_t immutable;
+};
+const FunctionCounts& FunctionLookups();
 
 }  // namespace realtime
 

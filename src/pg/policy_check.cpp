@@ -38,13 +38,13 @@ void StartExpression(const PolicyPlan& plan, PolicyState* state, TableRow* row) 
 
 void StartState(const PolicyPlan& plan, PolicyState* state, Batch* batch, TableRow* row) {
   *state = PolicyState();
-  uint64_t before = FunctionLookups();
+  uint64_t before = FunctionLookups().all;
   if (plan.kind == PolicyPlan::Kind::kQuery) {
     StartQuery(plan, state, row);
   } else {
     StartExpression(plan, state, row);
   }
-  state->user_code = plan.runs_user_code || FunctionLookups() != before;
+  state->user_code = plan.runs_user_code || FunctionLookups().all != before;
   state->epoch = batch->epoch();
 }
 

@@ -65,6 +65,16 @@ TargetList Audience::TargetsFor(uint32_t xid, uint64_t commit_lsn) {
   return list;
 }
 
+// All members at once: thousands that join together would else be looked for one by one.
+void Audience::Settle(uint64_t commit_lsn) {
+  if (starting_ == 0) return;
+  for (Member& member : members_) {
+    if (!member.start || commit_lsn < member.start->lsn) continue;
+    member.start = nullptr;
+    --starting_;
+  }
+}
+
 std::shared_ptr<Audience> Registry::FindOrAdd(const std::shared_ptr<const Identity>& identity, const Binding& binding) {
   std::string key = KeyOf(*identity, binding);
   std::weak_ptr<Audience>& slot = by_key_[key];
@@ -130,13 +140,7 @@ void Registry::OnCommit(uint64_t commit_lsn) {
     Channel& channel = channels_.at(id);
     if (commit_lsn < channel.start->lsn) return false;
     channel.start = nullptr;
-    for (const std::shared_ptr<Audience>& audience : channel.audiences) {
-      for (Member& member : audience->members_) {
-        if (member.channel != id || !member.start) continue;
-        member.start = nullptr;
-        --audience->starting_;
-      }
-    }
+    for (const std::shared_ptr<Audience>& audience : channel.audiences) audience->Settle(commit_lsn);
     return true;
   });
 }

@@ -53,6 +53,7 @@ class Audience {
 
  private:
   friend class Registry;
+  void Settle(uint64_t commit_lsn);
   std::vector<Member> members_;
   TargetList settled_;      // the members without a start point, sorted by channel; null when stale
   size_t starting_ = 0;     // members with a start point

@@ -1,17 +1,25 @@
 #include "pg/relation_feed.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/json.h"
 #include "pg/guard.h"
 #include "pg/invalidation.h"
 #include "pg/text_encoding.h"
+#include "pg/watchdog.h"
 
 extern "C" {
 #include "utils/lsyscache.h"
 }
 
 namespace realtime {
+
+namespace {
+
+constexpr size_t kSpareProjections = 64;
+
+}  // namespace
 
 void RelationFeed::FindListeners() {
   if (layout_ != registry_->layout()) {
@@ -36,13 +44,18 @@ bool RelationFeed::IsCurrent() const {
   return generation_ == invalidation::Generation() && seated_ == listeners_.size();
 }
 
-bool RelationFeed::LoadToday(Batch* batch) {
+void RelationFeed::Release() {
   seats_.clear();
   seated_ = 0;
   access_.clear();
   projections_.clear();
   params_ = nullptr;
   table_ = Table();
+  generation_ = 0;
+}
+
+bool RelationFeed::LoadToday(Batch* batch) {
+  Release();
   generation_ = invalidation::Generation();
   PgError error;
   bool* exists = &exists_;
@@ -76,7 +89,16 @@ bool RelationFeed::Prepare(Batch* batch) {
     if (!listeners_[seated_]->dead()) TakeSeat(listeners_[seated_], batch);
   }
   std::erase_if(seats_, [](const std::unique_ptr<Seat>& seat) { return seat->audience->dead(); });
+  DropUnusedProjections();
   return true;
+}
+
+// Selections of columns come and go with their subscribers.
+void RelationFeed::DropUnusedProjections() {
+  if (projections_.size() <= seats_.size() + kSpareProjections) return;
+  std::set<const Projection*> used;
+  for (const std::unique_ptr<Seat>& seat : seats_) used.insert(seat->projection);
+  std::erase_if(projections_, [&](const auto& entry) { return !used.contains(entry.second.get()); });
 }
 
 Access* RelationFeed::AccessOf(const std::string& role) {
@@ -123,7 +145,10 @@ void RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* ba
         raw->access = AccessOf(raw->audience->identity->role);
         if (!OidIsValid(raw->access->role) || raw->audience->filters.empty()) return;
         batch->scope()->Ensure(raw->access->role, raw->access->role_name.c_str(), raw->audience->identity.get(), false);
+        batch->NoteUserCode();
+        watchdog::StartCheck();
         raw->filter.Compile(table_, raw->access->privileges, raw->audience->filters);
+        if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
         batch->scope()->Leave();
       },
       &error);

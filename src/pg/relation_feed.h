@@ -61,6 +61,8 @@ class RelationFeed {
   bool Prepare(Batch* batch);
   // Whether Prepare would rebuild anything.
   bool IsCurrent() const;
+  // Forgets everything that Prepare would rebuild. End all policy states of this relation's seats before.
+  void Release();
 
   // Puts a tuple of the stream into today's columns; cells the stream does not know stay absent.
   void Fill(const Row& tuple, bool identity_only, TableRow* row);
@@ -74,6 +76,7 @@ class RelationFeed {
   void FindListeners();
   bool LoadToday(Batch* batch);
   void MapColumns();
+  void DropUnusedProjections();
   void TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch);
   Access* AccessOf(const std::string& role);
   const Projection* ProjectionOf(const Access& access, const std::vector<std::string>& columns);

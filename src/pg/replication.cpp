@@ -17,10 +17,10 @@ namespace {
 constexpr int64_t kNever = INT64_MAX;
 constexpr int64_t kLingerMs = 60000;         // the slot outlives its last need: a page reload must not recreate it
 constexpr int64_t kFirstBackoffMs = 100;
-constexpr int64_t kLastBackoffMs = 5000;
+constexpr int64_t kLastBackoffMs = 4000;      // with the time to connect, reading resumes within 5 s
 constexpr int64_t kConnectTimeoutMs = 10000;
 constexpr int64_t kReportMs = 100;           // positions are reported this often at most, unless it is urgent
-constexpr int64_t kStableMs = 5000;          // a stream that lived so long starts the back-off over
+constexpr int64_t kStableMs = 5000;          // a stream that lived so long, or got on, starts the back-off over
 constexpr int64_t kSlowCreationMs = 3000;
 // A stream that fails so often at the same place (a change that cannot be decoded) will not get better by repeating.
 constexpr int kHopelessFailures = 8;
@@ -61,8 +61,9 @@ void Replication::Stop(int64_t now_ms) {
 void Replication::Reconfigure(int64_t now_ms) {
   if (state_ == State::kAbsent || state_ == State::kDropping) return;
   if (slot_name_.empty()) return;  // nothing was made yet
-  if (slot_name_ == guc::SlotName() && publication_ == guc::Publication() && conninfo_ == guc::Conninfo()) return;
-  if (have_slot_) return Renew("the settings of the change stream have changed", now_ms);
+  const bool same_slot = slot_name_ == guc::SlotName() && publication_ == guc::Publication();
+  if (same_slot && conninfo_ == guc::Conninfo()) return;
+  if (have_slot_ && !same_slot) return Renew("the settings of the change stream have changed", now_ms);
   EndWalsender();
   creating_ = false;
   RetryAfter(0, now_ms);
@@ -219,6 +220,7 @@ void Replication::Confirm(uint64_t lsn, bool at_once, int64_t now_ms) {
   if (lsn > confirmed_lsn_) {
     confirmed_lsn_ = lsn;
     failures_ = 0;
+    backoff_ms_ = 0;
     report_due_ = true;
     link_.SetConfirmed(lsn);
   }

@@ -57,10 +57,12 @@ size_t TextSize(const TableRow& row) {
   return total;
 }
 
-// The key for old_record: from the old tuple when there is one, else (key unchanged) from the new.
+// The key for old_record: from the old tuple when there is one, else (key unchanged) from the new. Whether the old row was
+// visible is known of a full one only; of the others a replica identity may hold columns that are no key to anybody.
 void AppendOldRecord(const EncodeInput& input, bool small_only, Batch* batch, std::string* out) {
   const JudgedChange& change = *input.change;
-  bool key_only = change.old_kind == OldRow::kNone || input.verdict == Verdict::kDeliverKey;
+  bool judged = change.old_kind == OldRow::kFull || !input.feed->table().row_security;
+  bool key_only = change.old_kind == OldRow::kNone || !judged || input.verdict == Verdict::kDeliverKey;
   const TableRow& row = change.old_kind == OldRow::kNone ? change.new_row : change.old_row;
   AppendRecord(row, {input.projection, key_only, small_only}, batch, out);
 }

@@ -26,6 +26,7 @@ struct RawShape {
 };
 
 struct Walk {
+  int* budget;
   bool plain = true;
   bool backend_json = false;
 };
@@ -71,11 +72,14 @@ bool HasJsonCast(Oid type) {
          find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC;
 }
 
-// Ranges print their bounds through the subtype's output, but read them through its input, which may be a domain's.
+// Ranges print their bounds through the subtype's output, but read them through its input and a function of their own.
 void NoteRange(Oid type, char typtype, Walk* walk) {
   Oid range = typtype == TYPTYPE_MULTIRANGE ? get_multirange_range(type) : type;
-  Oid subtype = get_range_subtype(range);
-  if (get_typtype(subtype) == TYPTYPE_DOMAIN) walk->plain = false;
+  Walk subtype{walk->budget};
+  Read(get_range_subtype(range), true, &subtype);
+  TypeCacheEntry* entry = lookup_type_cache(range, TYPECACHE_RANGE_INFO);
+  bool canonical = entry->rng_canonical_finfo.fn_oid >= FirstNormalObjectId;
+  walk->plain = walk->plain && subtype.plain && !canonical;
 }
 
 RawShape* ReadOther(Oid type, Walk* walk) {
@@ -93,6 +97,10 @@ RawShape* ReadOther(Oid type, Walk* walk) {
 
 RawShape* Read(Oid type, bool nested, Walk* walk) {
   check_stack_depth();
+  if (nested && --*walk->budget < 0) {
+    walk->plain = false;
+    return NewShape(Kind::kString);
+  }
   Oid base = getBaseType(type);
   if (base != type && nested) walk->plain = false;
   switch (base) {
@@ -134,8 +142,8 @@ std::shared_ptr<const TypeShape> Convert(const RawShape& raw) {
 
 }  // namespace
 
-void LoadTypeFacts(Oid type, TypeFacts* facts) {
-  Walk walk;
+void LoadTypeFacts(Oid type, int* budget, TypeFacts* facts) {
+  Walk walk{budget};
   RawShape* raw = Read(type, false, &walk);
   facts->plain = walk.plain;
   facts->backend_json = walk.backend_json;

@@ -17,7 +17,10 @@ struct TypeFacts {
   // Somewhere inside is a type with a user-defined cast to json, which PostgreSQL's to_json would call.
   bool backend_json = false;
 };
-void LoadTypeFacts(Oid type, TypeFacts* facts);
+
+// Composite types nest, so few definitions can make a tree that no memory holds: *budget counts down the nested parts, and
+// what is beyond it is sent as text.
+void LoadTypeFacts(Oid type, int* budget, TypeFacts* facts);
 
 }  // namespace realtime
 

@@ -7,6 +7,11 @@
 #include "pg/settings.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
+#include "pg/pg.h"
+
+extern "C" {
+#include "storage/lock.h"
+}
 
 namespace realtime {
 namespace {
@@ -57,6 +62,7 @@ class Validation {
       bool done = InTransaction([this] { Inspect(); }, &error);
       watchdog::FinishCheck();
       watchdog::CloseBatch();
+      LockReleaseSession(USER_LOCKMETHOD);  // advisory locks that code of a type may have taken
       if (!done) return Result(Outcome::kFailed, Raised(binding, error));
       if (!matched_) return Result(Outcome::kFailed, NotPublished(binding));
       if (!readable_) return Result(Outcome::kRefused, Denied(binding));

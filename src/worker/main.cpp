@@ -45,12 +45,15 @@ void OnExit(int /*code*/, Datum /*argument*/) noexcept {
 // After this the C library would run destructors of libraries that a network thread which did not end still uses.
 void OnProcessExit(int code, Datum /*argument*/) noexcept { _exit(code); }
 
-// As in the walsender's session: policies see the same text that clients get.
-void FixOutputFormats() {
-  const char* const formats[][2] = {{"datestyle", "ISO"},        {"intervalstyle", "postgres"},
+// Output formats as in the walsender's session, so that policies see the same text that clients get; and what ALTER DATABASE
+// may have set to values that a judge cannot work with: row_security = off makes every policy an error, and compiling a
+// policy's query to machine code costs more than its evaluations.
+void FixSession() {
+  const char* const settings[][2] = {{"row_security", "on"},      {"jit", "off"},
+                                    {"datestyle", "ISO"},        {"intervalstyle", "postgres"},
                                     {"extra_float_digits", "1"}, {"bytea_output", "hex"},
                                     {"timezone", "UTC"},         {"application_name", "realtime"}};
-  for (const auto& format : formats) SetConfigOption(format[0], format[1], PGC_SUSET, PGC_S_OVERRIDE);
+  for (const auto& setting : settings) SetConfigOption(setting[0], setting[1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 void Main() {
@@ -71,7 +74,7 @@ void realtime_worker_main(Datum /*argument*/) {
   BackgroundWorkerUnblockSignals();
   realtime::ConnectToDatabase();
   realtime::watchdog::Register();
-  realtime::FixOutputFormats();
+  realtime::FixSession();
   try {
     realtime::Main();
   } catch (const std::exception& e) {
