@@ -57,11 +57,13 @@ class Engine {
 
   // A handshake; on acceptance the session exists until Disconnected, or until the engine calls sink->Close.
   ConnectResult Connect(const ConnectRequest& request, Now now);
-  // One whole message (or any control frame: `Alive` only).
+  // One whole message.
   void Receive(SessionId session, std::string_view message, bool is_binary, Now now);
+  // A control frame, which says only that somebody is there.
   void Alive(SessionId session, Now now);
-  // The socket is gone, or sent more than settings.max_message_size (then Oversize first, which closes with 1009).
+  // A message over settings.max_message_size: closes with 1009.
   void Oversize(SessionId session, Now now);
+  // The socket is gone. Not needed after sink->Close.
   void Disconnected(SessionId session);
 
   // The session's socket was too slow (net decides when): forget it, close it with 1008 and log why.
@@ -70,13 +72,15 @@ class Engine {
   // Messages from the database thread, except Reload and Drain, which arrive as calls of their own.
   void FromDatabase(const SubscribeResult& result, Now now);
   void FromDatabase(const SystemNotice& notice);
-  // Hands one frame per channel to the sink. `visit` form for back-pressure: net asks first which sessions it touches.
+  // Hands one frame per channel to the sink.
   void FromDatabase(const Delivery& delivery);
-  // Appends the sessions a delivery would reach, each once.
+  // Appends the sessions a delivery would reach, each once; back-pressure asks first.
   void SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const;
 
-  void Reload(SettingsPtr settings, Now now);  // changed secrets: sessions stay, their tokens are checked at the next use
-  void DrainAll();                             // system "Server requested disconnect" per channel, then Close 1012
+  // Sessions stay under changed secrets; tokens are checked against them at their next use.
+  void Reload(SettingsPtr settings, Now now);
+  // system "Server requested disconnect" per channel, then Close 1012.
+  void DrainAll();
 
   // Token expiry, idle sessions. Call at NextDeadline() (mono ms; INT64_MAX when nothing is due) or later.
   void Tick(Now now);

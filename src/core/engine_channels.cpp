@@ -98,9 +98,10 @@ Channel& Engine::Impl::AddChannel(Session& session, const ClientMessage& message
   channel.join_ref = message.join_ref;
   channel.ref = message.ref;
   channel.cost = size;
+  // The owner first: should memory run out in between, channels_ points to nothing that is gone.
+  session.channels.emplace(message.topic, std::move(owned));
   session.join_cost += size;
   channels_.emplace(channel.id, &channel);
-  session.channels.emplace(message.topic, std::move(owned));
   return channel;
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <new>
 
 namespace realtime::json {
 namespace {
@@ -35,6 +37,23 @@ namespace realtime::json {
 namespace {
 
 namespace rj = realtime_rapidjson;
+
+// RapidJSON writes to what its allocator returns without a look at it: a lack of memory must not come as a null pointer.
+struct ThrowingAllocator {
+  static constexpr bool kNeedFree = true;
+
+  void* Malloc(size_t size) { return Realloc(nullptr, 0, size); }
+  void* Realloc(void* memory, size_t /*old_size*/, size_t new_size) {
+    if (new_size == 0) {
+      std::free(memory);
+      return nullptr;
+    }
+    void* moved = std::realloc(memory, new_size);
+    if (moved == nullptr) throw std::bad_alloc();
+    return moved;
+  }
+  static void Free(void* memory) { std::free(memory); }
+};
 
 // A bounded input stream. RapidJSON takes NUL for the end; a NUL inside the text is told apart by Tell() afterwards.
 class TextStream {
@@ -223,7 +242,7 @@ Result<Value> Run(std::string_view text, const Limits& limits, bool shallow) {
   constexpr unsigned kFlags = rj::kParseIterativeFlag | rj::kParseNumbersAsStringsFlag;
   bool parsed = false;
   try {
-    rj::Reader reader;
+    rj::GenericReader<rj::UTF8<>, rj::UTF8<>, ThrowingAllocator> reader;
     parsed = !reader.Parse<kFlags>(stream, builder).IsError();
   } catch (const AssertionBroken&) {
     parsed = false;

@@ -18,7 +18,6 @@ enum class Code : uint8_t {
   kTooLarge,      // a bound was exceeded (size, depth, count)
   kInvalid,       // well-formed, but not acceptable (unknown operator, missing field)
   kUnauthorized,  // a token or a right is missing
-  kExpired,       // a token's exp has passed
 };
 
 class Status {
@@ -52,10 +51,9 @@ struct Result {
 // after every one of them.
 enum class CloseCode : uint16_t {
   kNormal = 1000,          // idle for longer than realtime.idle_timeout
-  kGoingAway = 1001,       // join rate exceeded
   kPolicyViolation = 1008, // slow client: its queue passed realtime.max_client_queue
   kTooBig = 1009,          // a message over realtime.max_message_size
-  kServiceRestart = 1012,  // drain: shutdown, DROP EXTENSION, changed keys
+  kServiceRestart = 1012,  // drain: shutdown, DROP EXTENSION, lack of memory
 };
 
 }  // namespace realtime

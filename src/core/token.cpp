@@ -15,6 +15,7 @@
 namespace realtime {
 namespace {
 
+// Far above any token in use; blanks in a token do not count for its signature, so a length must.
 constexpr size_t kMaxTokenBytes = 16 * 1024;
 constexpr double kFarFuture = 9e15;  // seconds; keeps arithmetic on exp far from overflow
 

@@ -43,7 +43,8 @@ struct Token {
 };
 
 // Verifies `token` (URI-decoded, blanks removed, both done here) against any of the secrets: alg is checked against the
-// allowed list before any cryptography, signatures are compared in constant time. An empty list of secrets is kNoSigner.
+// allowed list before any cryptography, signatures are compared in constant time. More than 16 KiB are kMalformed, an empty
+// list of secrets is kNoSigner.
 Token VerifyToken(std::string_view token, const std::vector<std::string>& secrets, int64_t now_unix_ms);
 
 // The text for each place it can appear in (protocol.md 1.5, 4.6, 7.5).

@@ -36,11 +36,11 @@ Handshake ReadHandshake(lws* wsi);
 
 bool IsWebSocketPath(std::string_view path);
 
-// Empty when the handshake has everything RFC 6455 4.2.1 asks for; else the status to answer with.
 struct Refusal {
   int status = 0;
   std::string_view error;
 };
+// Empty when the handshake has everything RFC 6455 4.2.1 asks for; else what to answer with.
 std::optional<Refusal> CheckUpgrade(lws* wsi, std::string_view upgrade);
 
 // Answers and asks the client to go away ("connection: close"). `body` may be empty, then there is no content-type.

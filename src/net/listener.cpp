@@ -228,7 +228,8 @@ void Listener::ReportFailure(Endpoint* endpoint, int error) {
   endpoint->last_error = error;
   bool no_ipv6 = error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
   LogLevel level = endpoint->wanted.optional && no_ipv6 ? LogLevel::kDebug : LogLevel::kWarning;
-  log_({level, "cannot listen on " + endpoint->wanted.name + ": " + uv_strerror(uv_translate_sys_error(error)), HintFor(error)});
+  log_({level, "cannot listen on " + endpoint->wanted.name + ": " + uv_strerror(uv_translate_sys_error(error)),
+        HintFor(error)});
 }
 
 void Listener::StartPolling(Endpoint* endpoint) {
@@ -254,14 +255,16 @@ void Listener::AcceptSome(Endpoint* endpoint) {
       accept_(fd, PeerName(address));
       continue;
     }
-    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+    const int error = errno;
+    if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS) {
       out_of_descriptors_ = true;
       resume_at_ms_ = ReadClock().mono_ms + kDescriptorWaitMs;
       for (auto& e : endpoints_) {
         if (e->poll != nullptr) uv_poll_stop(e->poll);
       }
       if (!descriptors_reported_) {
-        log_({LogLevel::kWarning, std::string("cannot accept more Realtime clients: ") + uv_strerror(uv_translate_sys_error(errno)),
+        log_({LogLevel::kWarning,
+              std::string("cannot accept more Realtime clients: ") + uv_strerror(uv_translate_sys_error(error)),
               "Raise the limit of open files, or lower \"realtime.max_connections\"."});
       }
       descriptors_reported_ = true;

@@ -33,6 +33,7 @@ constexpr int64_t kMinBudgetUs = 2000;
 constexpr int64_t kMaxBudgetUs = 20000;  // a heartbeat may wait so long
 // Connections in their handshake, beyond max_connections: so that the refusal (429) can still be sent.
 constexpr size_t kSpareConnections = 64;
+constexpr int kFailedStartMs = 1000;  // for a thread that could not set up what it needs to end
 
 int64_t MonotonicUs() {
   timespec t{};
@@ -165,7 +166,7 @@ void NetworkThread::Impl::Run() {
     Parts parts(this, loop_.uv());
     Serve(&parts);
   } catch (...) {
-    Report(Status(Code::kInvalid, "not enough memory for the network thread"));
+    Report(Status(Code::kInvalid, "out of memory"));  // so short that it needs none
   }
   std::lock_guard<std::mutex> lock(mutex_);
   ended_ = true;
@@ -207,8 +208,7 @@ void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
   int possible = descriptors_ == 0 ? ClampConnections(wanted, &descriptors_) : ConnectionsWithin(descriptors_, wanted);
   if (possible >= wanted) return;
   Log({LogLevel::kWarning,
-       "serving at most " + std::to_string(possible) + " Realtime clients instead of " +
-           std::to_string(wanted),
+       "serving at most " + std::to_string(possible) + " Realtime clients instead of " + std::to_string(wanted),
        "The limit of open files is too low for \"realtime.max_connections\". It is read when the server starts."});
   auto clamped = std::make_shared<Settings>(**settings);
   clamped->max_connections = possible;
@@ -347,7 +347,12 @@ NetworkThread::NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, Databa
 
 NetworkThread::~NetworkThread() = default;
 
-Status NetworkThread::Start() { return impl_->Start(); }
+Status NetworkThread::Start() {
+  Status status = impl_->Start();
+  // The thread is on its way out and still uses what the caller is about to destroy.
+  if (!status.ok()) Join(kFailedStartMs);
+  return status;
+}
 
 bool NetworkThread::Join(int timeout_ms) {
   if (impl_ == nullptr) return false;

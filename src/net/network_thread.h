@@ -14,10 +14,10 @@ class NetworkThread {
   // Neither mailbox is owned; both outlive this object. The constructor starts nothing, but registers itself as `inbox`'s
   // wake (uv_async_send); `outbox`'s wake belongs to the caller.
   NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox);
-  ~NetworkThread();  // must have been stopped
+  ~NetworkThread();  // after Join, if Start has succeeded
 
   // Starts the thread with every signal blocked. Returns a status with a text for the log when the loop or libwebsockets
-  // could not be set up. A port that cannot be bound is no failure: it is logged through the outbox, once per change of
+  // could not be set up: this object can only be destroyed then. A port that cannot be bound is no failure: it is logged through the outbox, once per change of
   // reason, and tried again at most every 5 s.
   Status Start();
 

@@ -59,7 +59,8 @@ Status Server::Open(uv_loop_t* loop, int descriptors) {
   lws_context_creation_info info{};
   info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
   info.protocols = protocols_->list.data();
-  info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;
+  info.options =
+      LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;
   info.foreign_loops = protocols_->loops.data();
   info.user = this;
   info.gid = info.uid = -1;
@@ -144,11 +145,14 @@ int Server::Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t leng
     case LWS_CALLBACK_CLOSED:
       if (SessionId session = sockets_->Closed(socket)) engine_->Disconnected(session);
       break;
-    case LWS_CALLBACK_WSI_DESTROY:
-      if (SessionId session = sockets_->Closed(socket)) engine_->Disconnected(session);
+    case LWS_CALLBACK_WSI_DESTROY: {
+      // The engine last: it may run out of memory, and nobody may find this socket afterwards.
+      SessionId session = sockets_->Closed(socket);
       lws_set_opaque_user_data(wsi, nullptr);
       sockets_->Remove(socket);
+      if (session != 0) engine_->Disconnected(session);
       break;
+    }
     default:
       return 0;
   }

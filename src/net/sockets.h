@@ -45,7 +45,8 @@ struct Socket {
   SendQueue queue;
   size_t in_flight = 0;  // given to libwebsockets, which has not given all of it to the kernel yet
 
-  // Back-pressure: when the peer last took bytes or had none to take, and how long the stream has waited for it since its queue was empty.
+  // Back-pressure: when the peer last took bytes or had none to take, and how long the stream has waited for it since its
+  // queue was empty.
   int64_t last_progress_ms = 0;
   uint64_t acked_bytes = 0;
   int64_t held_ms = 0;

@@ -1,5 +1,5 @@
-// What the kernel knows of a peer: how far it has come with what was sent to it, when it last sent something. A file of its own, because the kernel's tcp_info, which is newer than
-// the C library's, cannot be included beside it.
+// What the kernel knows of a peer: how far it has come with what was sent to it, when it last sent something. A file of its
+// own, because the kernel's tcp_info, which is newer than the C library's, cannot be included beside it.
 #ifndef REALTIME_NET_TCP_PROGRESS_H_
 #define REALTIME_NET_TCP_PROGRESS_H_
 

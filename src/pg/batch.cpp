@@ -1,6 +1,7 @@
 #include "pg/batch.h"
 
 #include "pg/guard.h"
+#include "pg/log.h"
 #include "pg/watchdog.h"
 
 extern "C" {
@@ -43,7 +44,7 @@ bool Batch::Open(bool fresh_snapshot) {
   ++epoch_;
   if (!done) {
     Abort();
-    ereport(LOG, (errmsg("realtime could not start a transaction: %s", error.Text().c_str())));
+    Log(LogLevel::kInfo, "realtime could not start a transaction: " + error.Text());
     return false;
   }
   if (begin) ++transaction_;
@@ -66,7 +67,7 @@ void Batch::Close() {
       &error);
   if (!done) {
     Abort();
-    ereport(LOG, (errmsg("realtime could not end a transaction: %s", error.Text().c_str())));
+    Log(LogLevel::kInfo, "realtime could not end a transaction: " + error.Text());
     return;
   }
   open_ = false;

@@ -39,7 +39,7 @@ void LoadColumn(Form_pg_attribute att, Bitmapset* key, int* nesting_budget, Colu
   out->dropped = att->attisdropped;
   if (out->dropped) return;
   out->name = ToUtf8(NameStr(att->attname));
-  json::AppendString(out->name, &out->json_key);
+  AppendText(out->name, &out->json_key);
   out->json_key += ':';
   out->type = att->atttypid;
   out->typmod = att->atttypmod;

@@ -12,6 +12,7 @@
 #include "pg/guard.h"
 #include "pg/invalidation.h"
 #include "pg/judge.h"
+#include "pg/log.h"
 #include "pg/registry.h"
 #include "pg/relation_feed.h"
 #include "pg/row_json.h"
@@ -108,7 +109,7 @@ std::shared_ptr<const StartPoint> TakeStartPoint() {
         raw->lsn = GetXLogInsertRecPtr();
       },
       &error);
-  if (!done) ereport(LOG, (errmsg("realtime could not take a snapshot: %s", error.Text().c_str())));
+  if (!done) Log(LogLevel::kInfo, "realtime could not take a snapshot: " + error.Text());
   return done ? start : nullptr;
 }
 
@@ -151,9 +152,13 @@ void Feed::Impl::OnRelation(RelationInfo info) {
 
 bool Feed::Impl::CommitEnded() {
   bool ended = false;
-  if (PgTry([&] { ended = CommitHasEnded(xid_); }, nullptr)) return ended;
+  PgError error;
+  if (PgTry([&] { ended = CommitHasEnded(xid_); }, &error)) return ended;
   judge_.ForgetStates();
   batch_.Abort();
+  if (failure_log::Due("commit end")) {
+    Log(LogLevel::kInfo, "realtime could not look whether a transaction has ended, and tries again: " + error.Text());
+  }
   return false;
 }
 
@@ -187,9 +192,9 @@ void Feed::Impl::FillGenerated(RelationFeed* feed, TableRow* row) {
   batch_.Abort();
   if (batch_.Open(false)) change_.Rebind(feed->Params(&batch_));
   if (!failure_log::Due("generated " + feed->table().sql_name)) return;
-  ereport(LOG, (errmsg("realtime could not compute the generated columns of table %s: %s",
-                       feed->table().sql_name.c_str(), error.Text().c_str()),
-                errhint("Subscribers get its changes without these columns.")));
+  Log(LogLevel::kInfo,
+      "realtime could not compute the generated columns of table " + feed->table().sql_name + ": " + error.Text(),
+      "Subscribers get its changes without these columns.");
 }
 
 void Feed::Impl::FillRows(RelationFeed* feed, const RowChange& row) {
@@ -265,8 +270,7 @@ Feed::Step Feed::Impl::OnRow(const RowChange& row) {
 Feed::Step Feed::Impl::OnMessage(std::string_view bytes) {
   Status status = ParsePgoutput(bytes, &message_);
   if (!status.ok()) {
-    ereport(LOG, (errmsg("realtime got a message it cannot read from the replication stream: %s",
-                         status.message().c_str())));
+    Log(LogLevel::kInfo, "realtime got a message it cannot read from the replication stream: " + status.message());
     return Step::kMalformed;
   }
   switch (message_.kind) {

@@ -1,5 +1,5 @@
 // The change feed: stream messages and subscriptions in, deliveries out. Decides who may see each change.
-// Database thread only. Everything that can ereport is guarded inside: no method raises, except FATAL on shutdown.
+// Database thread only. Everything that can ereport is guarded inside: no method raises, except the watchdog's FATAL (watchdog.h).
 #ifndef REALTIME_PG_FEED_H_
 #define REALTIME_PG_FEED_H_
 

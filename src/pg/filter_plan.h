@@ -31,9 +31,9 @@ class FilterPlan {
   FilterPlan(const FilterPlan&) = delete;
   FilterPlan& operator=(const FilterPlan&) = delete;
 
-  // Inside the audience's role scope. Raises raise_exception (as the reference) with "invalid column for filter X" when there is no such
-  // column or the privileges hide it, undefined_function when the type has no such operator, and the type's own error
-  // when a value is not one of its values.
+  // Inside the audience's role scope. Raises raise_exception (as the reference) with "invalid column for filter X" when
+  // there is no such column or the privileges hide it, undefined_function when the type has no such operator, and the
+  // type's own error when a value is not one of its values.
   void Compile(const Table& table, const TablePrivileges& privileges, const std::vector<FilterClause>& clauses);
 
   const std::vector<AttrNumber>& columns() const { return columns_; }

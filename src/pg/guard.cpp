@@ -2,6 +2,8 @@
 
 #include <exception>
 
+#include "pg/text_encoding.h"
+
 #include "pg/pg.h"
 
 extern "C" {
@@ -28,11 +30,31 @@ bool CallWithoutThrowing(void (*fn)(void*), void* arg, char* text, size_t size) 
   return false;
 }
 
+// Left as it is where it cannot be converted: there is no error about an error.
+char* MessageToUtf8(char* text) noexcept {
+  if (text == nullptr || !DatabaseConverts() || pg_get_client_encoding() != PG_UTF8) return text;
+  char* converted = text;
+  PgTry([&] { converted = pg_server_to_client(text, static_cast<int>(strlen(text))); }, nullptr);
+  return converted;
+}
+
 void CopyError(const ErrorData* edata, PgError* error) {
+  const char* message = MessageToUtf8(edata->message);
+  const char* detail = MessageToUtf8(edata->detail);
+  const char* hint = MessageToUtf8(edata->hint);
   error->sqlstate = unpack_sql_state(edata->sqlerrcode);
-  error->message = edata->message ? edata->message : "";
-  error->detail = edata->detail ? edata->detail : "";
-  error->hint = edata->hint ? edata->hint : "";
+  error->message = message ? message : "";
+  error->detail = detail ? detail : "";
+  error->hint = hint ? hint : "";
+}
+
+// What does not fit into memory is left out of the error: PgTry must return.
+template <typename F>
+void WhileMemoryLasts(const F& fn) noexcept {
+  try {
+    fn();
+  } catch (...) {
+  }
 }
 
 void RunBody(void (*fn)(void*), void* arg) {
@@ -67,11 +89,11 @@ bool RunGuarded(void (*fn)(void*), void* arg, PgError* error) noexcept {
 
   if (thrown) {
     MemoryContextSwitchTo(caller);
-    if (error) *error = {"XX000", cpp_text, "", ""};
+    if (error) WhileMemoryLasts([error] { *error = {"XX000", cpp_text, "", ""}; });
     return false;
   }
   if (edata == nullptr) return true;
-  if (error) CopyError(edata, error);
+  if (error) WhileMemoryLasts([&] { CopyError(edata, error); });
   FreeErrorData(edata);
   return false;
 }

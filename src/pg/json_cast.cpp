@@ -2,6 +2,7 @@
 
 #include "pg/failure_log.h"
 #include "pg/guard.h"
+#include "pg/log.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
 
@@ -38,12 +39,13 @@ bool AppendBackendJson(const Table& table, const Column& column, std::string_vie
         watchdog::StartCheck();
         Datum value =
             OidInputFunctionCall(column.input_function, ToServerText(text), column.input_param, column.typmod);
-        char* json = ToUtf8(OidOutputFunctionCall(F_JSON_OUT, ToJson(column.type, value)));
+        char* json_text = ToUtf8(OidOutputFunctionCall(F_JSON_OUT, ToJson(column.type, value)));
         if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
         batch->NoteUserCode();
         batch->scope()->Leave();
         MemoryContextSwitchTo(caller);
-        out->append(json);
+        // A text frame with what is not UTF-8 would cost the client its connection.
+        json::IsValidUtf8(json_text) ? void(out->append(json_text)) : AppendText(text, out);
       },
       &error);
   if (done) return true;
@@ -51,9 +53,10 @@ bool AppendBackendJson(const Table& table, const Column& column, std::string_vie
   batch->Abort();
   batch->Open(false);
   if (failure_log::Due(table.sql_name + " " + column.name)) {
-    ereport(LOG, (errmsg("realtime could not convert column \"%s\" of table %s to json: %s", column.name.c_str(),
-                         table.sql_name.c_str(), error.Text().c_str()),
-                  errhint("Check the cast from type %s to json. The value was sent as text.", column.type_name.c_str())));
+    Log(LogLevel::kInfo,
+        "realtime could not convert column \"" + column.name + "\" of table " + table.sql_name + " to json: " +
+            error.Text(),
+        "Check the cast from type " + column.type_name + " to json. The value was sent as text.");
   }
   return false;
 }

@@ -6,6 +6,7 @@
 #include "pg/fetch_missing.h"
 #include "pg/invalidation.h"
 #include "pg/key_lookup.h"
+#include "pg/log.h"
 #include "pg/watchdog.h"
 
 namespace realtime {
@@ -82,10 +83,8 @@ bool Judge::PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedCh
   if (plan->kind == PolicyPlan::Kind::kAllow) return true;
   if (plan->kind == PolicyPlan::Kind::kDeny) return false;
   bool by_key = plan->kind == PolicyPlan::Kind::kLookup;
-  if (by_key ? row == &change->old_row || !HasKey(*row) : !Supply(plan->columns, row, change)) {
-    ++counters_.undecidable;
-    return false;
-  }
+  // What cannot be decided is not shown.
+  if (by_key ? row == &change->old_row || !HasKey(*row) : !Supply(plan->columns, row, change)) return false;
   EnterScope(*seat);
   bool visible;
   if (by_key) {
@@ -150,7 +149,6 @@ void Judge::Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool
     ForgetStates();
     batch_->Abort();
     (*verdicts)[next] = Verdict::kFailed;
-    ++counters_.failed;
     LogFailure(*feed, *seats[next], error);
     seats[next]->own_policy.reset();
     // Everything of the row that lived in the transaction is gone.
@@ -177,10 +175,11 @@ void Judge::LogFailure(const RelationFeed& feed, const Seat& seat, const PgError
   const std::string& role = seat.audience->identity->role;
   std::string table = feed.info().schema + "." + feed.info().table;
   if (!failure_log::Due(table + "\n" + role)) return;
-  ereport(LOG, (errmsg("realtime could not judge a change of table \"%s\" for role \"%s\": %s", table.c_str(),
-                       role.c_str(), error.Text().c_str()),
-                errdetail("Its subscribers got an event with an error instead. SQLSTATE %s.", error.sqlstate.c_str()),
-                errhint("Check the row-level security policies of the table and the functions they call.")));
+  Log(LogLevel::kInfo,
+      "realtime could not judge a change of table \"" + table + "\" for role \"" + role + "\": " + error.Text() +
+          " (SQLSTATE " + error.sqlstate + ")",
+      "Its subscribers got an event with an error instead. Check the row-level security policies of the table and the "
+      "functions they call.");
 }
 
 }  // namespace realtime

@@ -3,8 +3,6 @@
 #define REALTIME_PG_JUDGE_H_
 
 #include <cstdint>
-#include <functional>
-#include <string>
 #include <vector>
 
 #include "core/change.h"
@@ -36,12 +34,6 @@ struct JudgedChange {
   bool fetched = false;  // FetchMissing was tried for new_row
 };
 
-// How many changes were not delivered to an audience because nobody could say whether it may see them.
-struct JudgeCounters {
-  uint64_t failed = 0;
-  uint64_t undecidable = 0;
-};
-
 class Judge {
  public:
   explicit Judge(Batch* batch) : batch_(batch) {}
@@ -55,8 +47,6 @@ class Judge {
   // After an abort they are gone already.
   void ForgetStates() { live_.clear(); }
 
-  const JudgeCounters& counters() const { return counters_; }
-
  private:
   Verdict JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change);
   bool PassesFilter(Seat* seat, JudgedChange* change);
@@ -68,7 +58,6 @@ class Judge {
 
   Batch* batch_;
   std::vector<Seat*> live_;
-  JudgeCounters counters_;
 };
 
 }  // namespace realtime

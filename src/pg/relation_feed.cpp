@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <set>
 
-#include "core/json.h"
+#include "core/value_json.h"
 #include "pg/guard.h"
 #include "pg/invalidation.h"
+#include "pg/log.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
 
@@ -62,8 +63,7 @@ bool RelationFeed::LoadToday(Batch* batch) {
   if (!PgTry([this, exists] { *exists = LoadTable(info_.oid, &table_); }, &error)) {
     exists_ = false;
     batch->Abort();
-    ereport(LOG, (errmsg("realtime cannot read table \"%s.%s\": %s", info_.schema.c_str(), info_.table.c_str(),
-                         error.Text().c_str())));
+    Log(LogLevel::kInfo, "realtime cannot read table \"" + info_.schema + "." + info_.table + "\": " + error.Text());
     batch->Open(false);
     return false;
   }
@@ -72,13 +72,11 @@ bool RelationFeed::LoadToday(Batch* batch) {
 }
 
 void RelationFeed::MapColumns() {
-  fully_mapped_ = true;
   map_.clear();
   for (const RelationColumn& stream : info_.columns) {
     const Column* column = table_.Find(stream.name);
     bool same = column != nullptr && column->type == stream.type_oid;
     map_.push_back(same ? column->attno : 0);
-    fully_mapped_ = fully_mapped_ && same;
   }
 }
 
@@ -129,7 +127,9 @@ const Projection* RelationFeed::ProjectionOf(const Access& access, const std::ve
   for (const Column& column : table_.columns) {
     if (!visible[column.attno - 1]) continue;
     if (slot->columns_json.size() > 1) slot->columns_json += ',';
-    slot->columns_json += "{\"name\":" + json::Quote(column.name) + ",\"type\":" + json::Quote(column.type_name) + "}";
+    AppendText(column.name, &(slot->columns_json += "{\"name\":"));
+    AppendText(column.type_name, &(slot->columns_json += ",\"type\":"));
+    slot->columns_json += '}';
   }
   slot->columns_json += ']';
   return slot.get();

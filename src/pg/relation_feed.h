@@ -64,12 +64,9 @@ class RelationFeed {
   // Forgets everything that Prepare would rebuild. End all policy states of this relation's seats before.
   void Release();
 
-  // Puts a tuple of the stream into today's columns; cells the stream does not know stay absent.
+  // Puts a tuple of the stream into today's columns. Those that the stream does not know, or knows otherwise (renamed,
+  // another type), stay absent.
   void Fill(const Row& tuple, bool identity_only, TableRow* row);
-  // False when a column of the stream has no counterpart today (dropped, renamed, other type): policies that refer to
-  // columns it cannot supply then find them absent.
-  bool fully_mapped() const { return fully_mapped_; }
-
   ParamListInfo Params(Batch* batch);
 
  private:
@@ -92,7 +89,6 @@ class RelationFeed {
   bool exists_ = false;
   Table table_;
   std::vector<AttrNumber> map_;  // stream column to attno; 0: no counterpart
-  bool fully_mapped_ = false;
   std::map<std::string, std::unique_ptr<Access>> access_;
   std::map<std::vector<bool>, std::unique_ptr<Projection>> projections_;
   std::vector<std::unique_ptr<Seat>> seats_;

@@ -15,7 +15,7 @@ void SetLocal(const char* name, const char* value) {
 }
 
 void SetText(const char* name, const std::string& utf8) {
-  SetLocal(name, GetDatabaseEncoding() == PG_UTF8 ? utf8.c_str() : ToServerText(utf8));
+  SetLocal(name, DatabaseConverts() ? ToServerText(utf8) : utf8.c_str());
 }
 
 // What a policy may have been told by an earlier request must not shine through where this identity says nothing.

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "core/json.h"
+#include "core/value_json.h"
 #include "pg/failure_log.h"
 #include "pg/json_cast.h"
 
@@ -69,9 +69,9 @@ void AppendOldRecord(const EncodeInput& input, bool small_only, Batch* batch, st
 
 void AppendHead(const EncodeInput& input, bool with_time, std::string* out) {
   out->append(R"({"schema":)");
-  json::AppendString(input.feed->info().schema, out);
+  AppendText(input.feed->info().schema, out);
   out->append(R"(,"table":)");
-  json::AppendString(input.feed->info().table, out);
+  AppendText(input.feed->info().table, out);
   out->append(R"(,"commit_timestamp":)");
   if (with_time) {
     out->push_back('"');

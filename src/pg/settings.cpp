@@ -174,12 +174,21 @@ std::vector<std::string> SplitList(std::string_view text) {
   return parts;
 }
 
-// *length is -1 when the file cannot be opened; errno says why.
-void ReadSecretFile(const char* path, char* buffer, size_t size, int* length) {
-  *length = -1;
+// *length stays -1 when the file cannot be read or fills the whole buffer; *reason, an errno, says why.
+void ReadSecretFile(const char* path, char* buffer, size_t size, int* length, int* reason) {
   FILE* file = AllocateFile(path, "r");
-  if (file == nullptr) return;
-  *length = static_cast<int>(fread(buffer, 1, size, file));
+  if (file == nullptr) {
+    *reason = errno;
+    return;
+  }
+  size_t got = fread(buffer, 1, size, file);
+  if (ferror(file)) {
+    *reason = errno;
+  } else if (got == size) {
+    *reason = EFBIG;
+  } else {
+    *length = static_cast<int>(got);
+  }
   FreeFile(file);
 }
 
@@ -189,14 +198,11 @@ std::string SecretFromFile(const char* path) {
   char* bytes = buffer.data();
   int length = -1;
   int reason = 0;
-  PgTry(
-      [&] {
-        ReadSecretFile(path, bytes, kMaxSecretFile, &length);
-        reason = errno;
-      },
-      nullptr);
+  PgError error;
+  bool done = PgTry([&] { ReadSecretFile(path, bytes, kMaxSecretFile, &length, &reason); }, &error);
   if (length < 0) {
-    unreadable->Set(std::string("could not read realtime.jwt_secret_file \"") + path + "\": " + strerror(reason));
+    unreadable->Set(std::string("could not read realtime.jwt_secret_file \"") + path +
+                    "\": " + (done ? strerror(reason) : error.Text()));
     return {};
   }
   unreadable->Clear();

@@ -14,16 +14,19 @@ extern "C" {
 
 namespace realtime {
 
+// The backend's functions would refuse what is not UTF-8 in a SQL_ASCII database.
+inline bool DatabaseConverts() { return GetDatabaseEncoding() != PG_UTF8 && GetDatabaseEncoding() != PG_SQL_ASCII; }
+
 // A NUL-terminated copy in the current memory context, in the database's encoding.
 inline char* ToServerText(std::string_view utf8) {
   char* copy = pnstrdup(utf8.data(), utf8.size());
-  if (GetDatabaseEncoding() == PG_UTF8) return copy;
+  if (!DatabaseConverts()) return copy;
   return pg_any_to_server(copy, static_cast<int>(utf8.size()), PG_UTF8);
 }
 
 // UTF-8, in place or a new palloc'd string.
 inline char* ToUtf8(char* server_text) {
-  if (GetDatabaseEncoding() == PG_UTF8) return server_text;
+  if (!DatabaseConverts()) return server_text;
   return pg_server_to_any(server_text, static_cast<int>(strlen(server_text)), PG_UTF8);
 }
 

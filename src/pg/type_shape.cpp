@@ -1,5 +1,7 @@
 #include "pg/type_shape.h"
 
+#include "pg/invalidation.h"
+
 extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_type.h"
@@ -53,6 +55,7 @@ RawShape* ReadArray(Oid element, Walk* walk) {
 
 RawShape* ReadComposite(Oid type, Walk* walk) {
   RawShape* shape = NewShape(Kind::kComposite);
+  invalidation::Track(get_typ_typrelid(type));
   TupleDesc desc = lookup_rowtype_tupdesc_copy(type, -1);
   shape->fields = static_cast<RawShape**>(palloc0(sizeof(RawShape*) * (desc->natts + 1)));
   shape->field_names = static_cast<char**>(palloc0(sizeof(char*) * (desc->natts + 1)));
@@ -102,6 +105,8 @@ RawShape* Read(Oid type, bool nested, Walk* walk) {
     return NewShape(Kind::kString);
   }
   Oid base = getBaseType(type);
+  invalidation::TrackType(type);
+  invalidation::TrackType(base);
   if (base != type && nested) walk->plain = false;
   switch (base) {
     case BOOLOID:

@@ -10,6 +10,7 @@
 #include "pg/pg.h"
 
 extern "C" {
+#include "mb/pg_wchar.h"
 #include "storage/fd.h"
 }
 
@@ -59,7 +60,8 @@ PGconn* StartConnection(const WalsenderAddress& address) {
                           OrNull(address.user),
                           address.database.c_str(),
                           "database",
-                          "UTF8",
+                          // There, UTF-8 would be an error at the first byte that is none.
+                          GetDatabaseEncoding() == PG_SQL_ASCII ? "SQL_ASCII" : "UTF8",
                           kSessionOptions,
                           "realtime",
                           overridden ? nullptr : "disable",
@@ -145,6 +147,7 @@ WalsenderLink::Connecting WalsenderLink::ContinueConnecting() {
 }
 
 bool WalsenderLink::Send(const std::string& command) {
+  answered_ = false;
   if (PQsendQuery(conn_, command.c_str()) != 1) return Fail(PQerrorMessage(conn_));
   return Flush();
 }
@@ -165,17 +168,16 @@ WalsenderLink::Answer WalsenderLink::ReadAnswer() {
     return Answer::kFailed;
   }
   if (!Flush()) return Answer::kFailed;
-  bool seen = false;
   while (PQisBusy(conn_) == 0) {
     PGresult* result = PQgetResult(conn_);
-    if (result == nullptr) return seen ? Answer::kOk : Answer::kNotYet;
+    if (result == nullptr) return answered_ ? Answer::kOk : Answer::kNotYet;
     ExecStatusType status = PQresultStatus(result);
     bool ok = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_COPY_BOTH;
     if (!ok) FailWith(result);
     PQclear(result);
     if (!ok) return Answer::kFailed;
     if (status == PGRES_COPY_BOTH) return Answer::kCopy;
-    seen = true;
+    answered_ = true;
   }
   return Answer::kNotYet;
 }

@@ -87,6 +87,7 @@ class WalsenderLink {
   bool wants_read_ = false;
   bool wants_write_ = false;
   bool status_due_ = false;  // the walsender asked
+  bool answered_ = false;    // a result of the current command has been read, but not yet its end
   uint64_t received_lsn_ = 0;
   uint64_t confirmed_lsn_ = 0;
   std::string error_;

@@ -51,7 +51,10 @@ Found LookUp(const char* name) {
 bool Look(Condition* missing) {
   Found found = Found::kNo;
   PgError error;
-  if (!InTransaction([&] { found = LookUp(guc::Database()); }, &error)) return false;
+  if (!InTransaction([&] { found = LookUp(guc::Database()); }, &error)) {
+    missing->Set("could not look for the database of the realtime worker: " + error.Text());
+    return false;
+  }
   const std::string name = std::string("database \"") + guc::Database() + "\"";
   if (found == Found::kNo) {
     missing->Set(name + " does not exist, so the realtime worker serves nothing",

@@ -8,7 +8,7 @@
 
 #include "pg/guard.h"
 #include "pg/interrupts.h"
-#include "pg/log.h"
+#include "pg/text_encoding.h"
 #include "pg/watchdog.h"
 #include "worker/database.h"
 #include "worker/worker.h"
@@ -38,7 +38,7 @@ void OnExit(int /*code*/, Datum /*argument*/) noexcept {
     AbortOutOfAnyTransaction();
     worker->Shutdown();
   } catch (...) {
-    Log(LogLevel::kWarning, "the realtime worker could not end in an orderly way");
+    ereport(WARNING, (errmsg_internal("the realtime worker could not end in an orderly way")));
   }
 }
 
@@ -54,6 +54,10 @@ void FixSession() {
                                     {"extra_float_digits", "1"}, {"bytea_output", "hex"},
                                     {"timezone", "UTC"},         {"application_name", "realtime"}};
   for (const auto& setting : settings) SetConfigOption(setting[0], setting[1], PGC_SUSET, PGC_S_OVERRIDE);
+  // Only then can text be converted outside transactions, where errors end up. A SQL_ASCII database converts nothing.
+  if (DatabaseConverts()) {
+    InTransaction([] { SetConfigOption("client_encoding", "UTF8", PGC_SUSET, PGC_S_OVERRIDE); }, nullptr);
+  }
 }
 
 void Main() {
@@ -78,9 +82,10 @@ void realtime_worker_main(Datum /*argument*/) {
   try {
     realtime::Main();
   } catch (const std::exception& e) {
-    realtime::Log(realtime::LogLevel::kWarning, std::string("the realtime worker ends: ") + e.what());
+    // Without a std::string: memory may be what is missing.
+    ereport(WARNING, (errmsg_internal("the realtime worker ends: %s", e.what())));
   } catch (...) {
-    realtime::Log(realtime::LogLevel::kWarning, "the realtime worker ends: unknown C++ exception");
+    ereport(WARNING, (errmsg_internal("the realtime worker ends: unknown C++ exception")));
   }
   // Zero would unregister the worker.
   proc_exit(1);

@@ -204,3 +204,34 @@ test('tables dropped and created while others are busy do not disturb them', asy
   await recording.count(kRows);
   assert.deepEqual(recording.values(), Array.from({ length: kRows }, (_, i) => i + 1));
 });
+
+test('types that change while clients listen: attributes, names and labels', async (t) => {
+  const schema = await withSchema(t);
+  await sql(`create type ${schema}.pair as (a int, b text); create type ${schema}.mood as enum ('sad')`);
+  const source = await withTable(t, `id int primary key, p ${schema}.pair, list ${schema}.pair[], m ${schema}.mood`, { schema });
+  await sql(`grant usage on schema ${schema} to anon`);
+  const recording = await subscribe(await makeClient(t), table(source));
+  const insert = (id, mood) => sql(`insert into ${source.quoted} values (${id}, row(1, 'x'), array[row(1, 'x')]::${schema}.pair[], '${mood}')`);
+  await insert(1, 'sad');
+  await recording.count(1);
+  assert.deepEqual(recording.events[0].new.p, { a: 1, b: 'x' });
+
+  await sql(`alter type ${schema}.pair rename attribute b to c; alter type ${schema}.mood rename to temper`);
+  await sql(`alter type ${schema}.temper add value 'glad'`);
+  await insert(2, 'glad');
+  await recording.count(2);
+  assert.deepEqual(recording.events[1].new, { id: 2, p: { a: 1, c: 'x' }, list: [{ a: 1, c: 'x' }], m: 'glad' });
+});
+
+// A temporary table changes catalogs too, in every session of an ordinary application.
+test('temporary tables of other sessions disturb no subscription', async (t) => {
+  const source = await withTable(t, 'id int primary key');
+  const recording = await subscribe(await makeClient(t), { ...table(source), filter: 'id=gt.0' });
+  const other = await connect(t);
+  for (let i = 1; i <= 50; i += 1) {
+    await other.query(`create temp table scratch_${i} (id int primary key, t text)`);
+    await other.query(`insert into ${source.quoted} values (${i})`);
+  }
+  await recording.count(50);
+  assert.deepEqual(recording.values(), Array.from({ length: 50 }, (_, i) => i + 1));
+});
