@@ -8,6 +8,7 @@ bash test/packages.sh install
 source test/lib.sh
 make -s -j2 all
 [[ -d test/client/node_modules ]] || (cd test/client && npm ci --no-audit --no-fund)
+use_modern_node
 
 dir="$(mktemp -u -d "${TMPDIR:-/tmp}/realtime.XXXXXX")"
 trap 'bash test/cluster.sh stop "$dir"' EXIT
