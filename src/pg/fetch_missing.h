@@ -1,4 +1,4 @@
-// The columns that a change came without, read from the table as it is now (design.md section 8, trap 6).
+// The columns that a change came without, read from the table as it is now.
 #ifndef REALTIME_PG_FETCH_MISSING_H_
 #define REALTIME_PG_FETCH_MISSING_H_
 

@@ -1,5 +1,7 @@
 #include "pg/json_cast.h"
 
+#include "core/json.h"
+#include "core/value_json.h"
 #include "pg/failure_log.h"
 #include "pg/guard.h"
 #include "pg/log.h"
@@ -45,7 +47,11 @@ bool AppendBackendJson(const Table& table, const Column& column, std::string_vie
         batch->scope()->Leave();
         MemoryContextSwitchTo(caller);
         // A text frame with what is not UTF-8 would cost the client its connection.
-        json::IsValidUtf8(json_text) ? void(out->append(json_text)) : AppendText(text, out);
+        if (json::IsValidUtf8(json_text)) {
+          out->append(json_text);
+        } else {
+          AppendText(text, out);
+        }
       },
       &error);
   if (done) return true;

@@ -1,4 +1,4 @@
-// Questions that only the table itself can answer, asked by primary key (design.md section 8, trap 6).
+// Questions that only the table itself can answer, asked by primary key.
 // Database thread only, inside a batch; may raise, so inside PgTry.
 #ifndef REALTIME_PG_KEY_LOOKUP_H_
 #define REALTIME_PG_KEY_LOOKUP_H_

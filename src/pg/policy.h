@@ -1,4 +1,4 @@
-// Row-level security compiled to something that judges a row without reading the table (design.md section 4).
+// Row-level security compiled to something that judges a row without reading the table.
 //
 // The rewritten query of SELECT ... FROM ONLY table under the role carries the role's policies as security quals of the
 // table's range-table entry. They become one boolean expression, evaluated in the list's order (CASE, not AND: as one

@@ -1,4 +1,4 @@
-// A judged change as the JSON text of the `data` object (protocol.md 5.1). Database thread only, inside a batch: a type
+// A judged change as the JSON text of the `data` object. Database thread only, inside a batch: a type
 // with a user-defined cast to json calls the backend, as the table's owner.
 #ifndef REALTIME_PG_ROW_JSON_H_
 #define REALTIME_PG_ROW_JSON_H_
@@ -12,8 +12,7 @@
 
 namespace realtime {
 
-// A change whose texts together pass this many bytes is sent as an "Error 413" event that keeps small values only
-// (protocol.md 5.3).
+// A change whose texts together pass this many bytes is sent as an "Error 413" event that keeps small values only.
 inline constexpr size_t kMaxRecordBytes = 1 << 20;
 inline constexpr size_t kSmallValueBytes = 64;
 

@@ -9,7 +9,7 @@
 namespace realtime {
 
 // Nothing when it can. kRefused (the join is denied) when the role does not exist or may not SELECT from a named table, or
-// from any table that a wildcard covers; kFailed with the text of protocol.md 4.8 when a table is not published, or a
+// from any table that a wildcard covers; kFailed with the reference's text when a table is not published, or a
 // filter or selected column does not fit. The first binding that cannot be served decides.
 std::optional<SubscribeResult> ValidateSubscription(const Subscribe& request);
 

@@ -2,10 +2,10 @@
 //
 // statement_timeout does not act in a background worker, and arming a timer for each check would cost more than the check.
 // So one periodic timer runs while a batch is open, and counts how long the same check has been running. A check that
-// passes its limit is cancelled, and cancelled again at every tick, because PL/pgSQL may catch query_canceled (design.md
-// section 8, trap 4); what it then returns does not count. Code that catches every cancel would hold the worker for ever:
-// after kPatienceTicks more the worker ends with FATAL, which cannot be caught, and is restarted. A shutdown request
-// cancels at the next tick too, and is less patient.
+// passes its limit is cancelled, and cancelled again at every tick, because PL/pgSQL may catch query_canceled; what it
+// then returns does not count. Code that catches every cancel would hold the worker for ever: after kPatienceTicks more the
+// worker ends with FATAL, which cannot be caught, and is restarted. A shutdown request cancels at the next tick too, and is
+// less patient.
 // Database thread only.
 #ifndef REALTIME_PG_WATCHDOG_H_
 #define REALTIME_PG_WATCHDOG_H_

@@ -160,7 +160,7 @@ test('changes without row data after SELECT was revoked, and rows again once it 
   assert.equal(recording.events.length, 3);
 });
 
-// ---- bindings that cannot be served: the join succeeds, `system` says why (protocol.md 4.8)
+// ---- bindings that cannot be served: the join succeeds, `system` says why
 
 const kCheck = 'Unable to subscribe to changes with given parameters. Please check Realtime is enabled for the given connect parameters: ';
 const kBroken = 'Unable to subscribe to changes with given parameters. An exception happened so please check your connect parameters: ';

@@ -33,7 +33,7 @@ test('a changed policy holds for the next change', async (t) => {
   await sql(`alter table ${source.quoted} disable row level security`);
   await sql(`insert into ${source.quoted} values (7, 3)`);
   await recording.event((event) => event.new.id === 7);
-  // Rows 5 and 6 may be judged after RLS was disabled: the policies of that moment apply (design.md, trap 7).
+  // Rows 5 and 6 may be judged after RLS was disabled: the policies of that moment apply.
   assert.deepEqual(recording.values().filter((id) => id < 5 || id > 6), [1, 4, 7]);
 });
 

@@ -1,5 +1,5 @@
 'use strict';
-// What each event carries, field by field (protocol.md 5.1 to 5.3).
+// What each event carries, field by field.
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { withTable, publish, sql, one } = require('./lib/sql');

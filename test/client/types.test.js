@@ -1,5 +1,5 @@
 'use strict';
-// The JSON value of every type (protocol.md 5.5), with char(n) and bit(n) at their full width.
+// The JSON value of every type, with char(n) and bit(n) at their full width.
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { withTable, connect, sql, rows, uniqueName } = require('./lib/sql');
