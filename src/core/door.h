@@ -70,7 +70,7 @@ struct Target {
 // Sorted by channel. Shared between deliveries, immutable.
 using TargetList = std::shared_ptr<const std::vector<Target>>;
 
-// One change, encoded once, and whom it goes to. `data` is the JSON text of the `data` object (protocol.md 5.1).
+// One change, encoded once, and whom it goes to. `data` is the JSON text of the `data` object.
 struct Delivery {
   SharedBytes data;
   ChangeKind kind = ChangeKind::kInsert;

@@ -66,7 +66,7 @@ void Engine::Impl::Dispatch(Session& session, const ClientMessage& message, size
     Send(session, "null", message.ref, message.topic, "phx_reply", ErrorPayload("unmatched topic"));
     return;
   }
-  // Pushes count whatever their join_ref (protocol.md 3.1), and an event we do not know has no answer.
+  // Pushes count whatever their join_ref, and an event we do not know has no answer.
   if (message.event == "access_token") AccessToken(*found->second, message.payload, now);
 }
 

@@ -1,4 +1,4 @@
-// Grammar of postgres_changes filters (protocol.md 5.8). Meaning (types, operators) is pg/'s business.
+// Grammar of postgres_changes filters. Meaning (types, operators) is pg/'s business.
 #ifndef REALTIME_CORE_FILTER_H_
 #define REALTIME_CORE_FILTER_H_
 
@@ -31,7 +31,7 @@ struct FilterClause {
 inline constexpr size_t kMaxFilterClauses = 100;
 inline constexpr size_t kMaxInElements = 100;
 
-// `segment("," segment)*`, AND. Blank means no filter. Errors carry the reference's text (protocol.md 4.8), e.g.
+// `segment("," segment)*`, AND. Blank means no filter. Errors carry the reference's text, e.g.
 // Error parsing `filter` params: ["foo", "hey"]
 Result<std::vector<FilterClause>> ParseFilter(std::string_view text);
 

@@ -1,4 +1,4 @@
-// Phoenix messages in the two protocol versions (protocol.md section 2) and WebSocket framing of what we send.
+// Phoenix messages in the two protocol versions and WebSocket framing of what we send.
 #ifndef REALTIME_CORE_FRAME_H_
 #define REALTIME_CORE_FRAME_H_
 
@@ -37,7 +37,7 @@ struct ClientMessage {
 };
 
 // Parses one whole WebSocket message. max_depth bounds JSON nesting. In version 1 an absent join_ref takes the value of
-// ref (protocol.md 2.2). Malformed input gives kMalformed: drop it and keep the connection (protocol.md 2.6).
+// ref. Malformed input gives kMalformed: drop it and keep the connection.
 Result<ClientMessage> ParseText(Vsn vsn, std::string_view bytes, int max_depth);
 Result<ClientMessage> ParseBinary(Vsn vsn, std::string_view bytes);
 

@@ -1,4 +1,4 @@
-// The payload of phx_join (protocol.md section 4) and the bindings in it.
+// The payload of phx_join and the bindings in it.
 #ifndef REALTIME_CORE_JOIN_H_
 #define REALTIME_CORE_JOIN_H_
 
@@ -22,7 +22,7 @@ inline constexpr EventMask kAllEvents = 0x7;
 inline EventMask MaskOf(ChangeKind kind) { return static_cast<EventMask>(1u << static_cast<unsigned>(kind)); }
 
 // One postgres_changes binding. "*" in schema or table matches all; only a schema means table "*"; only a table means
-// schema "public" (protocol.md 5.7). Names are compared literally.
+// schema "public". Names are compared literally.
 struct Binding {
   uint32_t id = 0;  // non-zero, a hash of the requested object, unique within the channel unless the objects are equal
   EventMask events = kAllEvents;
@@ -37,17 +37,17 @@ struct Binding {
 };
 
 struct JoinRequest {
-  bool modern = true;           // the payload has `config`; without it the topic itself is the filter (protocol.md 4.7)
+  bool modern = true;           // the payload has `config`; without it the topic itself is the filter
   bool is_private = false;
   bool broadcast_ack = false;
   bool broadcast_self = false;
   bool presence_enabled = false;
   std::string presence_key;
-  std::optional<std::string> token;  // user_token or access_token by the rules of protocol.md 4.3; none: the connection's
+  std::optional<std::string> token;  // user_token, else access_token, unless it is an opaque key; none: the connection's
   std::vector<Binding> bindings;
   // JSON text of the array for the join reply: every requested object verbatim, with "id" added.
   std::string bindings_echo = "[]";
-  // Set when a binding cannot be used (bad filter, no table ...): the text of the `system` error of protocol.md 4.8.
+  // Set when a binding cannot be used (bad filter, no table ...): the text of the `system` error that says so.
   // The join itself succeeds; none of the channel's bindings is served.
   std::optional<std::string> binding_error;
 };

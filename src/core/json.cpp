@@ -40,7 +40,7 @@ namespace rj = realtime_rapidjson;
 
 // RapidJSON writes to what its allocator returns without a look at it: a lack of memory must not come as a null pointer.
 struct ThrowingAllocator {
-  static constexpr bool kNeedFree = true;
+  [[maybe_unused]] static constexpr bool kNeedFree = true;  // asked for by the allocator concept
 
   void* Malloc(size_t size) { return Realloc(nullptr, 0, size); }
   void* Realloc(void* memory, size_t /*old_size*/, size_t new_size) {

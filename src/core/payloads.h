@@ -1,4 +1,4 @@
-// The payloads of the server's own messages, as JSON text (protocol.md 3.2 and 3.9).
+// The payloads of the server's own messages, as JSON text.
 #ifndef REALTIME_CORE_PAYLOADS_H_
 #define REALTIME_CORE_PAYLOADS_H_
 

@@ -40,7 +40,7 @@ struct Channel {
   size_t topic_hash = 0;
   std::string join_ref;        // JSON text
   std::string ref;             // of the phx_join, for its answer
-  // join_ref of the instance that this one displaced; its phx_close follows our answer (protocol.md 3.2).
+  // join_ref of the instance that this one displaced; its phx_close follows our answer.
   std::optional<std::string> displaced;
 
   bool modern = true;

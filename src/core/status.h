@@ -47,8 +47,7 @@ struct Result {
   Status status;
 };
 
-// WebSocket close codes we send (RFC 6455 section 7.4.1; protocol.md 9.3). supabase-js reconnects
-// after every one of them.
+// WebSocket close codes we send (RFC 6455 section 7.4.1). supabase-js reconnects after every one of them.
 enum class CloseCode : uint16_t {
   kNormal = 1000,          // idle for longer than realtime.idle_timeout
   kPolicyViolation = 1008, // slow client: its queue passed realtime.max_client_queue

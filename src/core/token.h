@@ -1,4 +1,4 @@
-// JSON Web Tokens: HS256, HS384, HS512 with a shared secret (protocol.md 7.6). The only file pair of core that sees
+// JSON Web Tokens: HS256, HS384, HS512 with a shared secret. The only file pair of core that sees
 // libcrypto.
 #ifndef REALTIME_CORE_TOKEN_H_
 #define REALTIME_CORE_TOKEN_H_
@@ -47,7 +47,7 @@ struct Token {
 // list of secrets is kNoSigner.
 Token VerifyToken(std::string_view token, const std::vector<std::string>& secrets, int64_t now_unix_ms);
 
-// The text for each place it can appear in (protocol.md 1.5, 4.6, 7.5).
+// The text for each place it can appear in.
 std::string HandshakeErrorText(const Token& token);
 std::string JoinErrorText(const Token& token);     // "InvalidJWTToken: Token has expired 3 seconds ago"
 std::string SystemErrorText(const Token& token);   // "Token has expired 0 seconds ago"

@@ -1,4 +1,4 @@
-// When the stream of changes waits for a slow socket, and when the socket is cut instead (design.md section 5).
+// When the stream of changes waits for a slow socket, and when the socket is cut instead.
 #ifndef REALTIME_NET_BACK_PRESSURE_H_
 #define REALTIME_NET_BACK_PRESSURE_H_
 

@@ -45,7 +45,7 @@ bool Judge::Supply(const std::vector<AttrNumber>& columns, TableRow* row, Judged
 bool Judge::PassesFilter(Seat* seat, JudgedChange* change) {
   if (seat->filter.empty()) return true;
   TableRow* row = change->kind == ChangeKind::kDelete ? &change->old_row : &change->new_row;
-  // A filter on a column that nobody knows the value of matches nothing (protocol.md 5.8).
+  // A filter on a column that nobody knows the value of matches nothing.
   if (!Supply(seat->filter.columns(), row, change)) return false;
   if (!seat->filter.needs_scope()) return seat->filter.Matches(row);
   EnterScope(*seat);
@@ -113,7 +113,7 @@ Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
   if (seat->filter_failed) return Verdict::kFailed;
   if (!PassesFilter(seat, change)) return Verdict::kNone;
   if (change->kind == ChangeKind::kDelete) {
-    // Only a full old row can be judged; a bare key is sent as the reference does (design.md section 4).
+    // Only a full old row can be judged; a bare key is sent as the reference does.
     if (change->old_kind != OldRow::kFull) return Verdict::kDeliver;
     return PassesPolicy(feed, seat, &change->old_row, change) ? Verdict::kDeliver : Verdict::kNone;
   }

@@ -35,14 +35,7 @@ std::string KeyOf(const Identity& identity, const Binding& binding) {
   return key;
 }
 
-bool ByChannel(const Target& a, const Target& b) {
-  return a.channel != b.channel ? a.channel < b.channel : a.binding_id < b.binding_id;
-}
-
-TargetList Sorted(std::vector<Target> targets) {
-  std::sort(targets.begin(), targets.end(), ByChannel);
-  return std::make_shared<const std::vector<Target>>(std::move(targets));
-}
+bool ByChannel(const Member& a, const Member& b) { return a.channel < b.channel; }
 
 }  // namespace
 
@@ -60,7 +53,7 @@ TargetList Audience::TargetsFor(uint32_t xid, uint64_t commit_lsn) {
     if (!member.start || member.start->Includes(xid, commit_lsn)) targets.push_back({member.channel, member.binding_id});
   }
   if (targets.empty()) return nullptr;
-  TargetList list = Sorted(std::move(targets));
+  auto list = std::make_shared<const std::vector<Target>>(std::move(targets));
   if (starting_ == 0) settled_ = list;
   return list;
 }
@@ -73,6 +66,20 @@ void Audience::Settle(uint64_t commit_lsn) {
     member.start = nullptr;
     --starting_;
   }
+}
+
+// Channel ids rise, so this is an append but for channels whose token was refreshed.
+void Audience::Join(Member member) {
+  if (member.start) ++starting_;
+  members_.insert(std::upper_bound(members_.begin(), members_.end(), member, ByChannel), std::move(member));
+  settled_ = nullptr;
+}
+
+void Audience::Leave(ChannelId channel) {
+  auto [first, last] = std::equal_range(members_.begin(), members_.end(), Member{channel, 0, nullptr}, ByChannel);
+  starting_ -= static_cast<size_t>(std::count_if(first, last, [](const Member& member) { return member.start != nullptr; }));
+  members_.erase(first, last);
+  settled_ = nullptr;
 }
 
 std::shared_ptr<Audience> Registry::FindOrAdd(const std::shared_ptr<const Identity>& identity, const Binding& binding) {
@@ -102,9 +109,7 @@ void Registry::Add(const Subscribe& request, std::shared_ptr<const StartPoint> s
   channel.start = start;
   for (const Binding& binding : request.bindings) {
     std::shared_ptr<Audience> audience = FindOrAdd(request.identity, binding);
-    audience->members_.push_back({request.channel, binding.id, start});
-    audience->settled_ = nullptr;
-    if (start) ++audience->starting_;
+    audience->Join({request.channel, binding.id, start});
     channel.audiences.push_back(std::move(audience));
   }
   if (start && found == channels_.end()) starting_.push_back(request.channel);
@@ -115,12 +120,7 @@ void Registry::Add(const Subscribe& request, std::shared_ptr<const StartPoint> s
 void Registry::Leave(ChannelId id, const Channel& channel) {
   for (const std::shared_ptr<Audience>& audience : channel.audiences) {
     if (audience->dead()) continue;
-    std::erase_if(audience->members_, [&](const Member& member) {
-      if (member.channel != id) return false;
-      if (member.start) --audience->starting_;
-      return true;
-    });
-    audience->settled_ = nullptr;
+    audience->Leave(id);
     if (audience->dead()) ++dead_;
   }
 }

@@ -53,8 +53,10 @@ class Audience {
 
  private:
   friend class Registry;
+  void Join(Member member);
+  void Leave(ChannelId channel);
   void Settle(uint64_t commit_lsn);
-  std::vector<Member> members_;
+  std::vector<Member> members_;  // by channel
   TargetList settled_;      // the members without a start point, sorted by channel; null when stale
   size_t starting_ = 0;     // members with a start point
 };

@@ -111,7 +111,7 @@ Access* RelationFeed::AccessOf(const std::string& role) {
   return slot.get();
 }
 
-// The role's columns, or those selected plus the primary key (protocol.md 5.9).
+// The role's columns, or those selected plus the primary key.
 const Projection* RelationFeed::ProjectionOf(const Access& access, const std::vector<std::string>& columns) {
   std::vector<bool> visible = access.privileges.columns;
   for (const Column& column : table_.columns) {

@@ -126,7 +126,7 @@ RawShape* Read(Oid type, bool nested, Walk* walk) {
     case JSONBOID:
       return NewShape(Kind::kJson);
     case BYTEAOID:
-      // The reference sends a plain bytea column without \x; inside a domain it keeps it (protocol.md 5.5).
+      // The reference sends a plain bytea column without \x; inside a domain it keeps it.
       return NewShape(base == type ? Kind::kBytea : Kind::kString);
     case INT2VECTOROID:
     case OIDVECTOROID:

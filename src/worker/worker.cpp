@@ -21,6 +21,7 @@ namespace realtime {
 
 namespace {
 
+constexpr int64_t kRequestTurnMs = 10;   // of subscriptions, before the stream's turn
 constexpr int64_t kWaitingMs = 1;        // until a commit is looked at again
 constexpr int64_t kPausedMs = 50;        // in case the cap was lowered below the mailbox's low-water mark
 constexpr int64_t kNetworkRetryMs = 5000;
@@ -121,19 +122,27 @@ void Worker::SetServing(bool serving, int64_t now_ms) {
 
 // ---- the mailbox ----
 
+// A bounded turn: thousands of joins at once must delay neither the stream nor a shutdown.
 void Worker::TakeRequests(int64_t now_ms) {
-  inbox_.Take(&taken_);
-  for (DatabaseMailbox::Entry& entry : taken_) {
+  const bool fresh = taken_.empty();
+  if (fresh) inbox_.Take(&taken_);
+  while (next_taken_ < taken_.size() && !shutdown_requested) {
+    DatabaseMailbox::Entry& entry = taken_[next_taken_++];
     std::visit([&](const auto& message) { Handle(message, now_ms); }, entry.message);
     inbox_.Done(entry.bytes);
+    if (MonotonicMs() - now_ms > kRequestTurnMs) break;
   }
+  // After leftovers the inbox has not been looked at, and its wake may have been used up meanwhile.
+  more_requests_ = !fresh || next_taken_ < taken_.size();
+  if (next_taken_ < taken_.size()) return;
   taken_.clear();
+  next_taken_ = 0;
 }
 
 void Worker::Handle(const Subscribe& request, int64_t now_ms) {
   if (!serving_) return Output(RefusalOf(request, "the extension does not exist"));
+  if (stream_.live() && joins_.empty()) return feed_.Add(request);  // which validates it
   if (std::optional<SubscribeResult> answer = feed_.Validate(request)) return Output(std::move(*answer));
-  if (stream_.live() && joins_.empty()) return feed_.Add(request);
   joins_.Add(request, now_ms);
 }
 
@@ -175,7 +184,7 @@ void Worker::WaitForWork(Reader::Turn turn) {
   int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_deadline_ms()});
   if (!network_runs_) until_ms = std::min(until_ms, network_retry_ms_);
   int64_t timeout_ms = std::clamp<int64_t>(until_ms - MonotonicMs(), 0, kLongestWaitMs);
-  if (turn == Reader::Turn::kMore) timeout_ms = 0;
+  if (turn == Reader::Turn::kMore || more_requests_) timeout_ms = 0;
   if (turn == Reader::Turn::kWaiting) timeout_ms = std::min(timeout_ms, kWaitingMs);
   if (turn == Reader::Turn::kPaused) timeout_ms = std::min(timeout_ms, kPausedMs);
   if (shutdown_requested) return;

@@ -55,7 +55,9 @@ class Worker {
   EventLoop events_;
   DatabaseMailbox inbox_;
   NetworkMailbox outbox_;
-  std::vector<DatabaseMailbox::Entry> taken_;
+  std::vector<DatabaseMailbox::Entry> taken_;  // from the inbox; those before next_taken_ have been handled
+  size_t next_taken_ = 0;
+  bool more_requests_ = false;
   std::unique_ptr<NetworkThread> network_;
   bool network_runs_ = false;
   int64_t network_retry_ms_ = 0;

@@ -21,7 +21,7 @@ std::string Hex(std::string_view digits) {
   return bytes;
 }
 
-// join_ref "10", ref "1", topic realtime:chat-room, event user-event, payload {"a":1}: protocol.md 2.4.
+// join_ref "10", ref "1", topic realtime:chat-room, event user-event, payload {"a":1}.
 std::string UserBroadcastPush() {
   return Hex(
       "03 02 01 12 0A 00 01 31 30 31 72 65 61 6C 74 69 6D 65 3A 63 68 61 74 2D 72 6F 6F 6D "
