@@ -100,6 +100,13 @@ using NetworkMailbox = Mailbox<ToNetwork>;
 size_t SizeOf(const ToDatabase& message);
 size_t SizeOf(const ToNetwork& message);
 
+// Pushes a message with its size.
+template <typename T>
+void Post(T message, Mailbox<T>* mailbox) {
+  size_t bytes = SizeOf(message);
+  mailbox->Push(std::move(message), bytes);
+}
+
 }  // namespace realtime
 
 #endif  // REALTIME_CORE_DOOR_H_

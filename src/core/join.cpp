@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "core/ascii.h"
 #include "core/inspect.h"
 #include "core/json.h"
 
@@ -15,12 +16,6 @@ constexpr uint32_t kIdMask = 0x7FFFFFFF;  // positive in every client's integer 
 constexpr size_t kMaxSelectColumns = 1664;  // no table can have more
 constexpr std::string_view kNoParams =
     "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to: ";
-
-bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
-  return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
-           return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + ('a' - 'A')) : a) == b;
-         });
-}
 
 // A boolean, or its name in any case; anything else is false.
 bool FlexibleBoolean(const json::Value* value) {

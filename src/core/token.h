@@ -1,5 +1,4 @@
-// JSON Web Tokens: HS256, HS384, HS512 with a shared secret. The only file pair of core that sees
-// libcrypto.
+// JSON Web Tokens: HS256, HS384, HS512 with a shared secret. The only file pair of core that sees libcrypto.
 #ifndef REALTIME_CORE_TOKEN_H_
 #define REALTIME_CORE_TOKEN_H_
 

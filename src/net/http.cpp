@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/ascii.h"
 #include "core/json.h"
 
 namespace realtime {
@@ -71,13 +72,6 @@ std::string_view ReasonPhrase(int status) {
     case 503: return "Service Unavailable";
     default: return "Error";
   }
-}
-
-bool EqualsIgnoringCase(std::string_view a, std::string_view lower_case_b) {
-  return a.size() == lower_case_b.size() &&
-         std::equal(a.begin(), a.end(), lower_case_b.begin(), [](char x, char y) {
-           return (x >= 'A' && x <= 'Z' ? static_cast<char>(x - 'A' + 'a') : x) == y;
-         });
 }
 
 bool ListContains(std::string_view list, std::string_view lower_case_item) {

@@ -54,9 +54,7 @@ void LwsLog::Write(int level, const char* line) {
     text.push_back(c >= 0x20 && c < 0x7f ? c : '?');
   }
   if (suppressed_ > 0) text += " (" + std::to_string(std::exchange(suppressed_, 0)) + " lines like this were left out)";
-  realtime::ToDatabase message = LogLine{level == LLL_ERR ? LogLevel::kWarning : LogLevel::kInfo, std::move(text), ""};
-  size_t size = SizeOf(message);
-  outbox_->Push(std::move(message), size);
+  Post<ToDatabase>(LogLine{level == LLL_ERR ? LogLevel::kWarning : LogLevel::kInfo, std::move(text), ""}, outbox_);
 }
 
 }  // namespace realtime

@@ -337,9 +337,7 @@ void NetworkThread::Impl::Finish() {
 }
 
 void NetworkThread::Impl::Log(LogLine line) {
-  realtime::ToDatabase message = std::move(line);
-  size_t size = SizeOf(message);
-  outbox_->Push(std::move(message), size);
+  Post<ToDatabase>(std::move(line), outbox_);
 }
 
 NetworkThread::NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox)

@@ -150,8 +150,7 @@ void Sockets::Close(SessionId session, CloseCode code, std::string_view reason) 
 }
 
 void Sockets::ToDatabase(realtime::ToDatabase message) {
-  size_t size = SizeOf(message);
-  outbox_->Push(std::move(message), size);
+  Post(std::move(message), outbox_);
   intake_.NoteWork();
 }
 

@@ -77,7 +77,6 @@ void LoadOpenTable(Relation rel, Table* table) {
   table->owner_name = GetUserNameFromId(table->owner, false);
   table->name = ToUtf8(RelationGetRelationName(rel));
   table->row_security = rel->rd_rel->relrowsecurity;
-  table->replica_identity = rel->rd_rel->relreplident;
   char* schema = get_namespace_name(RelationGetNamespace(rel));
   table->schema = schema ? ToUtf8(schema) : "";
   table->sql_name = quote_qualified_identifier(schema ? schema : "", RelationGetRelationName(rel));

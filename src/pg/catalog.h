@@ -42,7 +42,6 @@ struct Table {
   std::string name;
   std::string sql_name;    // schema and name quoted, in the database's encoding
   bool row_security = false;
-  char replica_identity = 'd';
   bool has_generated = false;
   std::vector<Column> columns;  // by attno - 1, dropped ones included
   std::vector<AttrNumber> primary_key;

@@ -26,12 +26,6 @@ extern "C" {
 
 namespace realtime {
 
-namespace {
-
-constexpr uint64_t kRelationsPerTrim = 64;
-
-}  // namespace
-
 class Feed::Impl {
  public:
   explicit Impl(std::function<void(ToNetwork)> output) : output_(std::move(output)), judge_(&batch_) {
@@ -72,6 +66,7 @@ class Feed::Impl {
   Judge judge_;
   std::unordered_map<uint32_t, std::unique_ptr<RelationFeed>> relations_;
 
+  static constexpr uint64_t kRelationsPerTrim = 64;
   uint64_t relation_messages_ = 0;
 
   bool skipping_ = false;        // this commit was handed over before the connection was lost
@@ -178,13 +173,7 @@ bool Feed::Impl::OpenFor(RelationFeed* feed) {
 
 void Feed::Impl::FillGenerated(RelationFeed* feed, TableRow* row) {
   PgError error;
-  bool done = PgTry(
-      [&] {
-        watchdog::StartCheck();
-        ComputeGenerated(row, &batch_);
-        if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
-      },
-      &error);
+  bool done = PgTry([&] { watchdog::Watched([&] { ComputeGenerated(row, &batch_); }); }, &error);
   // Both rows share the parameters: what was loaded for the one is not the other's.
   row->ForgetLoaded();
   if (done) return;

@@ -2,8 +2,8 @@
 //
 // Plans and lookups that we make by hand get no invalidation from the plan cache, so these callbacks stand in for it.
 // One counter covers everything: DDL is rare, rebuilding is cheap, and a stale answer would show a row to somebody who may
-// not see it. Events of relations and types count only for those somebody tracks, because
-// vacuum and temporary tables cause many.
+// not see it. Events of relations and types count only for those somebody tracks, because vacuum and temporary tables
+// cause many.
 // Database thread only.
 #ifndef REALTIME_PG_INVALIDATION_H_
 #define REALTIME_PG_INVALIDATION_H_

@@ -28,6 +28,11 @@ Datum ToJson(Oid type, Datum value) {
   return FunctionCall1(&function, value);
 }
 
+char* ToJsonText(const Column& column, std::string_view text) {
+  Datum value = OidInputFunctionCall(column.input_function, ToServerText(text), column.input_param, column.typmod);
+  return ToUtf8(OidOutputFunctionCall(F_JSON_OUT, ToJson(column.type, value)));
+}
+
 }  // namespace
 
 bool AppendBackendJson(const Table& table, const Column& column, std::string_view text, Batch* batch,
@@ -38,11 +43,8 @@ bool AppendBackendJson(const Table& table, const Column& column, std::string_vie
       [&] {
         MemoryContext caller = MemoryContextSwitchTo(batch->row_context());
         batch->scope()->Ensure(table.owner, table.owner_name.c_str(), nullptr, false);
-        watchdog::StartCheck();
-        Datum value =
-            OidInputFunctionCall(column.input_function, ToServerText(text), column.input_param, column.typmod);
-        char* json_text = ToUtf8(OidOutputFunctionCall(F_JSON_OUT, ToJson(column.type, value)));
-        if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
+        char* json_text = nullptr;
+        watchdog::Watched([&] { json_text = ToJsonText(column, text); });
         batch->NoteUserCode();
         batch->scope()->Leave();
         MemoryContextSwitchTo(caller);

@@ -138,9 +138,7 @@ void Judge::Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool
           MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
           for (; next < seats.size(); ++next) {
             if (!wanted[next]) continue;
-            watchdog::StartCheck();
-            (*verdicts)[next] = JudgeSeat(feed, seats[next].get(), change);
-            if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
+            watchdog::Watched([&] { (*verdicts)[next] = JudgeSeat(feed, seats[next].get(), change); });
           }
           MemoryContextSwitchTo(caller);
         },

@@ -146,9 +146,8 @@ void RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* ba
         if (!OidIsValid(raw->access->role) || raw->audience->filters.empty()) return;
         batch->scope()->Ensure(raw->access->role, raw->access->role_name.c_str(), raw->audience->identity.get(), false);
         batch->NoteUserCode();
-        watchdog::StartCheck();
-        raw->filter.Compile(table_, raw->access->privileges, raw->audience->filters);
-        if (watchdog::FinishCheck()) watchdog::RaiseTimeout();
+        watchdog::Watched(
+            [&] { raw->filter.Compile(table_, raw->access->privileges, raw->audience->filters); });
         batch->scope()->Leave();
       },
       &error);

@@ -54,20 +54,18 @@ class Validation {
   explicit Validation(const Subscribe& request) : request_(request) {}
 
   std::optional<SubscribeResult> Run() {
-    for (const Binding& binding : request_.bindings) {
-      binding_ = &binding;
-      matched_ = readable_ = false;
-      PgError error;
-      watchdog::OpenBatch();
-      bool done = InTransaction([this] { Inspect(); }, &error);
-      watchdog::FinishCheck();
-      watchdog::CloseBatch();
-      LockReleaseSession(USER_LOCKMETHOD);  // advisory locks that code of a type may have taken
-      if (!done) return Result(Outcome::kFailed, Raised(binding, error));
-      if (!matched_) return Result(Outcome::kFailed, NotPublished(binding));
-      if (!readable_) return Result(Outcome::kRefused, Denied(binding));
-    }
-    return std::nullopt;
+    if (request_.bindings.empty()) return std::nullopt;
+    PgError error;
+    watchdog::OpenBatch();
+    bool done = InTransaction([this] { Inspect(); }, &error);
+    watchdog::FinishCheck();
+    watchdog::CloseBatch();
+    LockReleaseSession(USER_LOCKMETHOD);  // advisory locks that code of a type may have taken
+    if (done && binding_ == nullptr) return std::nullopt;
+    if (binding_ == nullptr) binding_ = &request_.bindings.front();  // the transaction itself failed
+    if (!done) return Result(Outcome::kFailed, Raised(*binding_, error));
+    if (!matched_) return Result(Outcome::kFailed, NotPublished(*binding_));
+    return Result(Outcome::kRefused, Denied(*binding_));
   }
 
  private:
@@ -87,13 +85,23 @@ class Validation {
            (binding_->table == "*" || binding_->table == table.name);
   }
 
-  // Inside the transaction; may raise.
+  // Inside the transaction; may raise. Leaves binding_ at the first that cannot be served, or null.
   void Inspect() {
     int count = 0;
     bool found = false;
     PublishedTable* tables = LoadPublishedTables(guc::Publication(), &count, &found);
     Oid role = FindRole(request_.identity->role);
     role_exists_ = OidIsValid(role);
+    for (const Binding& binding : request_.bindings) {
+      binding_ = &binding;
+      InspectBinding(tables, count, role);
+      if (!matched_ || !readable_) return;
+    }
+    binding_ = nullptr;
+  }
+
+  void InspectBinding(const PublishedTable* tables, int count, Oid role) {
+    matched_ = readable_ = false;
     for (int i = 0; i < count && !readable_; ++i) {
       if (!Matches(tables[i])) continue;
       matched_ = true;
@@ -120,9 +128,8 @@ class Validation {
   void TryFilter(Oid role) {
     RoleScope scope;
     scope.Enter(role, GetUserNameFromId(role, false), request_.identity.get());
-    watchdog::StartCheck();
     filter_ = std::make_unique<FilterPlan>();
-    filter_->Compile(table_, privileges_, binding_->filters);
+    watchdog::Watched([this] { filter_->Compile(table_, privileges_, binding_->filters); });
     scope.Leave();
   }
 

@@ -24,8 +24,15 @@ void CloseBatch();
 void StartCheck();
 bool FinishCheck();
 
-// Raises query_canceled with a message for the log; for evaluations that caught their cancellation.
+// One evaluation, inside PgTry. Raises query_canceled when it caught its cancellation; may raise what fn raises, after
+// which Finish is the error path's business (Batch::Abort).
 void RaiseTimeout();
+template <typename F>
+void Watched(const F& fn) {
+  StartCheck();
+  fn();
+  if (FinishCheck()) RaiseTimeout();
+}
 
 }  // namespace realtime::watchdog
 

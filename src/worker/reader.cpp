@@ -1,9 +1,9 @@
 #include "worker/reader.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "pg/slot.h"
+#include "worker/monotonic.h"
 
 #include "pg/pg.h"
 
@@ -20,11 +20,6 @@ constexpr int64_t kTurnUs = 10000;
 constexpr int kSpins = 5;
 constexpr int64_t kSpinUs = 20;
 constexpr int64_t kLongWaitMs = 100;
-
-int64_t MonotonicUs() {
-  auto since_start = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(since_start).count();
-}
 
 void Spin() {
   int64_t end = MonotonicUs() + kSpinUs;

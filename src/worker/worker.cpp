@@ -1,12 +1,12 @@
 #include "worker/worker.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "pg/guard.h"
 #include "pg/interrupts.h"
 #include "pg/settings.h"
+#include "worker/monotonic.h"
 
 #include "pg/pg.h"
 
@@ -30,11 +30,6 @@ constexpr int kJoinGraceMs = 100;        // beyond drain_timeout, for the networ
 constexpr int kSlotDropMs = 200;
 constexpr char kMissedText[] = "Changes may have been missed: ";
 
-int64_t MonotonicMs() {
-  auto since_start = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count();
-}
-
 }  // namespace
 
 Worker::Worker()
@@ -44,8 +39,7 @@ Worker::Worker()
       reader_(&stream_, &feed_) {}
 
 void Worker::Output(ToNetwork message) {
-  size_t bytes = SizeOf(message);
-  outbox_.Push(std::move(message), bytes);
+  Post(std::move(message), &outbox_);
 }
 
 void Worker::Run() {
