@@ -60,9 +60,20 @@ Paste this into demo.mjs (after: npm install @supabase/supabase-js ws), run it w
       (change) => console.log(change))
     .subscribe((status) => console.log(status))
 
-Then, in another terminal, and watch the second row arrive:
+  const room = supabase.channel('lobby')
+  room.on('broadcast', { event: 'cursor' }, ({ payload }) => console.log(payload))
+    .on('presence', { event: 'sync' }, () => console.log(room.presenceState()))
+    .subscribe((status) => { if (status === 'SUBSCRIBED') room.track({ online: true }) })
+
+Then, in another terminal: watch the second row arrive, a message from SQL, and one over HTTP. Run the program twice, and each
+sees the other's presence.
 
   psql -h $PGHOST -p $PGPORT -U postgres -c "INSERT INTO messages (user_id, body) VALUES (122, 'not for you'), (123, 'hello')"
+  psql -h $PGHOST -p $PGPORT -U postgres -c "SELECT realtime.send('{\"x\": 1}', 'cursor', 'lobby', false)"
+  curl -X POST $REALTIME_URL/realtime/v1/api/broadcast/lobby/events/cursor \\
+    -H "apikey: $ANON_KEY" -H 'Content-Type: application/json' -d '{"x": 2}'
+
+Private channels need policies on realtime.messages: README.md has some to start with.
 
 Server log: $REALTIME_LOG
 Ctrl-C stops the server and removes everything.

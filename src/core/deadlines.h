@@ -12,7 +12,8 @@
 namespace realtime {
 
 struct Deadline {
-  enum class Kind : uint8_t { kIdle, kToken };  // `id` is a session, a channel
+  // `id` is a session's (kIdle, kNoChannel), nobody's (kPresence: zero) or a channel's.
+  enum class Kind : uint8_t { kIdle, kNoChannel, kToken, kRights, kReady, kPresence };
 
   int64_t at_ms = 0;  // monotonic
   Kind kind = Kind::kIdle;

@@ -6,20 +6,23 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "core/broadcast.h"
 #include "core/bytes.h"
 #include "core/change.h"
 #include "core/join.h"
 #include "core/mailbox.h"
+#include "core/rights.h"
 #include "core/settings.h"
 #include "core/token.h"
 
 namespace realtime {
 
-// One joined channel instance; unique for the life of the process, never zero.
+// One joined channel instance, or one REST call; unique for the life of the process, never zero.
 using ChannelId = uint64_t;
 
 // ---- to the database thread ----
@@ -32,10 +35,38 @@ struct Subscribe {
   uint32_t sequence = 0;
   std::shared_ptr<const Identity> identity;
   std::vector<Binding> bindings;
+  int64_t patience_ms = 0;  // how long it may wait for the stream; zero: the default
 };
 
 struct Unsubscribe {
   ChannelId channel = 0;
+};
+
+// What may the identity do on these topics? Answered by exactly one RightsResult, also after the channel has ended. With
+// `join` the answer waits (a second at most) for the stream, so that what is sent from SQL after it is not missed.
+struct CheckRights {
+  ChannelId channel = 0;
+  uint32_t sequence = 0;
+  std::shared_ptr<const Identity> identity;
+  std::vector<std::string> topics;  // without "realtime:"
+  bool join = false;
+  std::optional<ReplayRequest> replay;  // of the one topic, if broadcasts may be read there
+};
+
+// A message on its way through the database: inserted into realtime.messages under the identity when `store` is set, else
+// only passed on, behind those that are. Answered by one Stored, in order.
+struct Store {
+  ChannelId channel = 0;
+  std::shared_ptr<const Identity> identity;
+  BroadcastPtr message;
+  bool store = true;
+  int64_t ttl_s = 0;  // life of the stored message; zero: until realtime.message_retention ends it
+  std::string ref;    // comes back as it is
+};
+
+// Somebody is (nobody is any more) joined to a channel, so messages that are sent from SQL have a reader.
+struct Listening {
+  bool any = false;
 };
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning };  // become DEBUG1, LOG, WARNING
@@ -47,7 +78,7 @@ struct LogLine {
   std::string hint;
 };
 
-using ToDatabase = std::variant<Subscribe, Unsubscribe, LogLine>;
+using ToDatabase = std::variant<Subscribe, Unsubscribe, CheckRights, Store, Listening, LogLine>;
 
 // ---- to the network thread ----
 
@@ -61,6 +92,33 @@ struct SubscribeResult {
   uint32_t sequence = 0;
   Outcome outcome = Outcome::kLive;
   std::string message;
+};
+
+struct RightsResult {
+  ChannelId channel = 0;
+  uint32_t sequence = 0;
+  std::string error;           // not empty: could not be evaluated; the reason, as a join's answer gives it ("Code: text")
+  std::vector<Rights> granted;  // by topic, when there is no error
+  std::string replay_error;    // as a join's answer gives it
+  std::vector<BroadcastPtr> replayed;  // oldest first
+};
+
+struct Stored {
+  ChannelId channel = 0;
+  BroadcastPtr message;  // with its id when it was stored
+  std::string ref;
+  std::string error;     // not empty: it was not stored, and must not be delivered; for the sender
+  bool denied = false;   // ... because a policy or a privilege says so
+};
+
+// A row inserted into realtime.messages, after its commit.
+struct DatabaseBroadcast {
+  BroadcastPtr message;
+};
+
+// Whether messages that are sent from SQL arrive.
+struct StreamState {
+  bool live = false;
 };
 
 struct Target {
@@ -91,7 +149,8 @@ struct Reload {
 // settings.drain_timeout_ms, then end the network thread's loop.
 struct Drain {};
 
-using ToNetwork = std::variant<SubscribeResult, Delivery, SystemNotice, Reload, Drain>;
+using ToNetwork = std::variant<SubscribeResult, Delivery, RightsResult, Stored, DatabaseBroadcast, StreamState,
+                               SystemNotice, Reload, Drain>;
 
 using DatabaseMailbox = Mailbox<ToDatabase>;
 using NetworkMailbox = Mailbox<ToNetwork>;

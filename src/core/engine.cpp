@@ -15,6 +15,7 @@ constexpr int64_t kMalformedLogIntervalMs = 1000;
 }  // namespace
 
 ConnectResult Engine::Impl::Connect(const ConnectRequest& request, Now now) {
+  now_ = now;
   Result<Vsn> vsn = ParseVsn(request.vsn);
   if (!vsn.ok()) return {0, 403, ""};
   if (request.api_key == nullptr) return {0, 401, "API key is missing"};
@@ -22,6 +23,9 @@ ConnectResult Engine::Impl::Connect(const ConnectRequest& request, Now now) {
   if (!token.ok()) return {0, HandshakeErrorStatus(token), HandshakeErrorText(token)};
   if (sessions_.size() >= static_cast<size_t>(std::max(settings_->max_connections, 0))) {
     return {0, 429, "Too many connected users"};
+  }
+  if (settings_->joins.limited() && joins_.Level(settings_->joins, now.mono_ms) < 1) {
+    return {0, 429, "Too many joins per second"};
   }
 
   Session& session = sessions_[++last_session_];
@@ -38,6 +42,7 @@ ConnectResult Engine::Impl::Connect(const ConnectRequest& request, Now now) {
 void Engine::Impl::Receive(SessionId id, std::string_view bytes, bool is_binary, Now now) {
   Session* session = FindSession(id);
   if (session == nullptr) return;
+  now_ = now;
   session->last_frame_ms = now.mono_ms;
   Result<ClientMessage> message = is_binary ? ParseBinary(session->vsn, bytes)
                                             : ParseText(session->vsn, bytes, settings_->max_json_depth);
@@ -67,13 +72,20 @@ void Engine::Impl::Dispatch(Session& session, const ClientMessage& message, size
     return;
   }
   // Pushes count whatever their join_ref, and an event we do not know has no answer.
-  if (message.event == "access_token") AccessToken(*found->second, message.payload, now);
+  Channel& channel = *found->second;
+  if (message.event == "broadcast") {
+    OnBroadcast(channel, message, now);
+  } else if (message.event == "presence") {
+    OnPresence(channel, message, now);
+  } else if (message.event == "access_token") {
+    AccessToken(channel, message.payload, now);
+  }
 }
 
 void Engine::Impl::LogMalformed(Session& session, const std::string& why, Now now) {
   if (now.mono_ms < session.next_malformed_log_ms) return;
   session.next_malformed_log_ms = now.mono_ms + kMalformedLogIntervalMs;
-  sink_->ToDatabase(LogLine{LogLevel::kDebug, "dropped a malformed message from " + session.peer + ": " + why, ""});
+  sink_->ToDatabase(LogLine{LogLevel::kDebug, "dropped a message from " + session.peer + ": " + why, ""});
 }
 
 void Engine::Impl::Alive(SessionId id, Now now) {
@@ -110,6 +122,8 @@ void Engine::Impl::Reload(SettingsPtr settings) {
 }
 
 void Engine::Impl::DrainAll() {
+  FailCalls();
+  draining_ = true;
   while (!sessions_.empty()) {
     Session& session = sessions_.begin()->second;
     for (const auto& [topic, channel] : session.channels) {
@@ -122,17 +136,32 @@ void Engine::Impl::DrainAll() {
     }
     CloseSession(session, CloseCode::kServiceRestart, "service restart");
   }
+  draining_ = false;
 }
 
 void Engine::Impl::Tick(Now now) {
+  now_ = now;
   // Whoever stays alive gets a deadline later than now, so this ends.
   while (deadlines_.Next() <= now.mono_ms) {
     Deadline due = deadlines_.First();
-    if (due.kind == Deadline::Kind::kIdle) {
-      OnIdleDeadline(due.id, now);
-    } else {
-      OnTokenDeadline(due.id, now);
+    switch (due.kind) {
+      case Deadline::Kind::kIdle: OnIdleDeadline(due.id, now); break;
+      case Deadline::Kind::kNoChannel: OnNoChannelDeadline(due.id); break;
+      case Deadline::Kind::kToken: OnTokenDeadline(due.id, now); break;
+      case Deadline::Kind::kRights: OnRightsDeadline(due.id); break;
+      case Deadline::Kind::kReady: OnReadyDeadline(due.id); break;
+      case Deadline::Kind::kPresence: OnPresenceDeadline(); break;
     }
+  }
+}
+
+// Who has left all channels and stays has forgotten to disconnect.
+void Engine::Impl::OnNoChannelDeadline(SessionId id) {
+  Session* session = FindSession(id);
+  if (session == nullptr) {
+    deadlines_.DropFirst();
+  } else {
+    CloseSession(*session, CloseCode::kNormal, "no channels");
   }
 }
 
@@ -181,6 +210,7 @@ Session* Engine::Impl::FindSession(SessionId id) {
 void Engine::Impl::EndSession(Session& session) {
   while (!session.channels.empty()) EndChannel(*session.channels.begin()->second);
   deadlines_.Cancel(Deadline::Kind::kIdle, session.id, &session.idle_deadline);
+  deadlines_.Cancel(Deadline::Kind::kNoChannel, session.id, &session.channel_deadline);
   sessions_.erase(session.id);
 }
 
@@ -196,12 +226,13 @@ void Engine::Impl::Send(const Session& session, std::string_view join_ref, std::
 }
 
 Token Engine::Impl::Verify(std::string_view token, Now now) const {
-  return VerifyToken(token, settings_->jwt_secrets, now.unix_ms);
+  return VerifyToken(token, settings_->tokens, now.unix_ms);
 }
 
 // ---- the public face ----
 
-Engine::Engine(SettingsPtr settings, EngineSink* sink) : impl_(std::make_unique<Impl>(std::move(settings), sink)) {}
+Engine::Engine(SettingsPtr settings, EngineSink* sink, uint64_t seed)
+    : impl_(std::make_unique<Impl>(std::move(settings), sink, seed)) {}
 Engine::~Engine() = default;
 
 ConnectResult Engine::Connect(const ConnectRequest& request, Now now) { return impl_->Connect(request, now); }
@@ -213,12 +244,20 @@ void Engine::Oversize(SessionId session, Now) {
   impl_->CloseIfKnown(session, CloseCode::kTooBig, "message too big");
 }
 void Engine::Disconnected(SessionId session) { impl_->Disconnected(session); }
+void Engine::Call(CallId call, RestCall request, Now now) { impl_->Call(call, std::move(request), now); }
 void Engine::CutSlow(SessionId session, std::string_view why) { impl_->CutSlow(session, why); }
 void Engine::FromDatabase(const SubscribeResult& result, Now) { impl_->OnResult(result); }
+void Engine::FromDatabase(const RightsResult& result, Now now) { impl_->OnRights(result, now); }
+void Engine::FromDatabase(const Stored& stored) { impl_->OnStored(stored); }
+void Engine::FromDatabase(const DatabaseBroadcast& broadcast) { impl_->OnDatabaseBroadcast(broadcast); }
+void Engine::FromDatabase(const StreamState& state) { impl_->OnStreamState(state); }
 void Engine::FromDatabase(const SystemNotice& notice) { impl_->OnNotice(notice); }
 void Engine::FromDatabase(const Delivery& delivery) { impl_->OnDelivery(delivery); }
 void Engine::SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const {
   impl_->SessionsOf(delivery, sessions);
+}
+void Engine::SessionsOf(const DatabaseBroadcast& broadcast, std::vector<SessionId>* sessions) const {
+  impl_->SessionsOf(broadcast, sessions);
 }
 void Engine::Reload(SettingsPtr settings, Now) { impl_->Reload(std::move(settings)); }
 void Engine::DrainAll() { impl_->DrainAll(); }

@@ -14,12 +14,14 @@
 #include "core/clock.h"
 #include "core/door.h"
 #include "core/frame.h"
+#include "core/rest.h"
 #include "core/settings.h"
 #include "core/status.h"
 
 namespace realtime {
 
 using SessionId = uint64_t;  // unique for the life of the process, never zero
+using CallId = uint64_t;     // of a REST call; the network room's
 
 class EngineSink {
  public:
@@ -29,6 +31,10 @@ class EngineSink {
   // Send what is queued, then a close frame; the engine has already forgotten the session.
   virtual void Close(SessionId session, CloseCode code, std::string_view reason) = 0;
   virtual void ToDatabase(realtime::ToDatabase message) = 0;
+  // The answer of a call; nothing happens when its connection is gone.
+  virtual void Answer(CallId call, RestAnswer answer) = 0;
+  // The client sends more than it may: do not read from it for so long.
+  virtual void SlowDown(SessionId /*session*/, int64_t /*ms*/, Now /*now*/) {}
   // When the client last sent anything (mono ms), or less when that is not known. Asked before a session ends as idle:
   // pings may be answered below the engine.
   virtual int64_t LastReceived(SessionId /*session*/, Now /*now*/) { return 0; }
@@ -50,7 +56,8 @@ struct ConnectResult {
 
 class Engine {
  public:
-  Engine(SettingsPtr settings, EngineSink* sink);
+  // `seed` is random: it makes names (phx_ref, generated keys) unique.
+  Engine(SettingsPtr settings, EngineSink* sink, uint64_t seed = 0);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -65,6 +72,8 @@ class Engine {
   void Oversize(SessionId session, Now now);
   // The socket is gone. Not needed after sink->Close.
   void Disconnected(SessionId session);
+  // A REST call, answered by one sink->Answer: during this call, or later when the database has to be asked.
+  void Call(CallId call, RestCall request, Now now);
 
   // The session's socket was too slow (net decides when): forget it, close it with 1008 and log why.
   void CutSlow(SessionId session, std::string_view why);
@@ -72,17 +81,22 @@ class Engine {
   // Messages from the database thread, except Reload and Drain, which arrive as calls of their own.
   void FromDatabase(const SubscribeResult& result, Now now);
   void FromDatabase(const SystemNotice& notice);
+  void FromDatabase(const RightsResult& result, Now now);
+  void FromDatabase(const Stored& stored);
+  void FromDatabase(const DatabaseBroadcast& broadcast);
+  void FromDatabase(const StreamState& state);
   // Hands one frame per channel to the sink.
   void FromDatabase(const Delivery& delivery);
   // Appends the sessions a delivery would reach, each once; back-pressure asks first.
   void SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const;
+  void SessionsOf(const DatabaseBroadcast& broadcast, std::vector<SessionId>* sessions) const;
 
   // Sessions stay under changed secrets; tokens are checked against them at their next use.
   void Reload(SettingsPtr settings, Now now);
   // system "Server requested disconnect" per channel, then Close 1012.
   void DrainAll();
 
-  // Token expiry, idle sessions. Call at NextDeadline() (mono ms; INT64_MAX when nothing is due) or later.
+  // Whatever is due: tokens, idle sessions, rights, presence diffs. Call at NextDeadline() (mono ms; INT64_MAX when nothing is due) or later.
   void Tick(Now now);
   int64_t NextDeadline() const;
 

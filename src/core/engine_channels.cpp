@@ -18,6 +18,11 @@ constexpr size_t kMaxJoinBytesPerSession = 8u << 20;
 // or the wall clock set.
 constexpr int64_t kTokenCheckMs = 5 * 60 * 1000;
 
+// A presence key is repeated in every diff.
+constexpr size_t kMaxPresenceKey = 8192;
+
+constexpr std::string_view kNotServed = "RealtimeDisabledForConfiguration: ";
+
 // A version 1 client may leave join_ref out, and the parser then repeats ref; no real join_ref equals the ref of a leave.
 bool LeavesThisInstance(const Session& session, const Channel& channel, const ClientMessage& message) {
   if (channel.join_ref == "null" || message.join_ref == channel.join_ref) return true;
@@ -28,7 +33,7 @@ bool LeavesThisInstance(const Session& session, const Channel& channel, const Cl
 
 void Engine::Impl::Join(Session& session, const ClientMessage& message, size_t size, Now now) {
   std::optional<std::string> displaced = EndDisplaced(session, message.topic);
-  Status status = CheckJoin(session, message, size);
+  Status status = CheckJoin(session, message, size, now);
   Result<JoinRequest> request{JoinRequest()};
   Token token;
   std::string token_text;
@@ -36,7 +41,7 @@ void Engine::Impl::Join(Session& session, const ClientMessage& message, size_t s
     request = ParseJoin(std::string_view(message.topic).substr(kTopicPrefix.size()), message.payload,
                         settings_->max_json_depth);
     token_text = request.value.token ? *request.value.token : *session.token;
-    status = request.ok() ? Authorize(message, request.value, token_text, now, &token)
+    status = request.ok() ? Authorize(request.value, token_text, now, &token)
                           : Status(request.status.code(), "UnknownErrorOnChannel: " + request.status.message());
   }
   if (!status.ok()) {
@@ -47,24 +52,22 @@ void Engine::Impl::Join(Session& session, const ClientMessage& message, size_t s
 
   Channel& channel = AddChannel(session, message, size);
   channel.displaced = std::move(displaced);
-  channel.modern = request.value.modern;
-  channel.bindings_echo = std::move(request.value.bindings_echo);
-  if (!request.value.binding_error) channel.bindings = std::move(request.value.bindings);
+  Configure(channel, std::move(request.value));
   Adopt(channel, token_text, std::move(token), now);
-  if (!channel.bindings.empty()) {
-    AskDatabase(channel);
-    return;
-  }
-  AnswerJoin(channel);
-  if (request.value.binding_error) {
-    SendSystem(channel, SystemExtension::kPostgresChanges, true, *request.value.binding_error);
+  if (channel.is_private) {
+    AskRights(channel);
+  } else {
+    ContinueJoin(channel);
   }
 }
 
 // What can be said before the payload is read.
-Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& message, size_t size) const {
+Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& message, size_t size, Now now) {
   if (message.topic.size() == kTopicPrefix.size()) {
     return {Code::kInvalid, "TopicNameRequired: You must provide a topic name"};
+  }
+  if (!joins_.Take(settings_->joins, now.mono_ms)) {
+    return {Code::kTooLarge, "ClientJoinRateLimitReached: Too many joins per second"};
   }
   if (session.channels.size() >= static_cast<size_t>(std::max(settings_->max_channels_per_client, 0))) {
     return {Code::kTooLarge, "ChannelRateLimitReached: Too many channels"};
@@ -75,16 +78,46 @@ Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& mess
   return Status::Ok();
 }
 
-Status Engine::Impl::Authorize(const ClientMessage& message, const JoinRequest& request,
-                               std::string_view token_text, Now now, Token* token) const {
+// What can be said without the database.
+Status Engine::Impl::Authorize(const JoinRequest& request, std::string_view token_text, Now now, Token* token) const {
+  if (settings_->private_only && !request.is_private) {
+    return {Code::kUnauthorized, "PrivateOnly: This project only allows private channels"};
+  }
   *token = Verify(token_text, now);
   if (!token->ok()) return {Code::kUnauthorized, JoinErrorText(*token)};
-  // Nothing can grant a private channel yet: closed, as when no policy passes.
-  if (request.is_private) {
-    return {Code::kUnauthorized, "Unauthorized: You do not have permissions to read from this Channel topic: " +
-                                     message.topic.substr(kTopicPrefix.size())};
+  if (request.replay_error) return {Code::kInvalid, *request.replay_error};
+  if (request.presence_key.size() > kMaxPresenceKey) {
+    return {Code::kTooLarge, "UnknownErrorOnChannel: the presence key is too long"};
+  }
+  if (request.wait && request.binding_error) {
+    return {Code::kInvalid, std::string(kNotServed).append(*request.binding_error)};
   }
   return Status::Ok();
+}
+
+void Engine::Impl::Configure(Channel& channel, JoinRequest request) {
+  channel.modern = request.modern;
+  channel.is_private = request.is_private;
+  channel.ack = request.broadcast_ack;
+  channel.self = request.broadcast_self;
+  channel.presence_enabled = request.presence_enabled;
+  channel.meta.key = request.presence_key.empty() ? names_.Uuid() : std::move(request.presence_key);
+  channel.wants_ready = request.replication_ready;
+  channel.wait = request.wait;
+  channel.patience_ms = request.wait ? request.wait_timeout_ms : 0;
+  channel.replay = request.replay;
+  channel.bindings_echo = std::move(request.bindings_echo);
+  channel.binding_error = std::move(request.binding_error);
+  if (!channel.binding_error) channel.bindings = std::move(request.bindings);
+  if (!channel.is_private) channel.rights = Rights::All();
+}
+
+void Engine::Impl::ContinueJoin(Channel& channel) {
+  if (!channel.bindings.empty()) {
+    AskDatabase(channel);
+  } else {
+    AnswerJoin(channel);
+  }
 }
 
 Channel& Engine::Impl::AddChannel(Session& session, const ClientMessage& message, size_t size) {
@@ -102,6 +135,8 @@ Channel& Engine::Impl::AddChannel(Session& session, const ClientMessage& message
   session.channels.emplace(message.topic, std::move(owned));
   session.join_cost += size;
   channels_.emplace(channel.id, &channel);
+  deadlines_.Cancel(Deadline::Kind::kNoChannel, session.id, &session.channel_deadline);
+  NoteListeners();
   return channel;
 }
 
@@ -145,7 +180,9 @@ void Engine::Impl::AccessToken(Channel& channel, std::string_view payload, Now n
     return;
   }
   Adopt(channel, value->string, std::move(token), now);
-  if (!channel.bindings.empty()) AskDatabase(channel);
+  if (channel.is_private) AskRights(channel);
+  // A join that still waits for its rights asks for its bindings when it has them.
+  if (!channel.bindings.empty() && (!channel.joining || channel.registered)) AskDatabase(channel);
 }
 
 // Channels of one connection mostly share one token: it and the identity are kept once.
@@ -172,7 +209,8 @@ void Engine::Impl::AskDatabase(Channel& channel) {
   ++channel.sequence;
   channel.awaiting = true;
   channel.registered = true;
-  sink_->ToDatabase(Subscribe{channel.id, channel.sequence, channel.identity, channel.bindings});
+  sink_->ToDatabase(
+      Subscribe{channel.id, channel.sequence, channel.identity, channel.bindings, channel.patience_ms});
 }
 
 void Engine::Impl::Withdraw(Channel& channel) {
@@ -191,29 +229,47 @@ void Engine::Impl::OnResult(const SubscribeResult& result) {
 
   if (result.outcome == SubscribeResult::Outcome::kLive) {
     channel.live = true;
-    if (channel.joining) AnswerJoin(channel);
+    if (channel.joining && channel.checking) return;  // a new token is being judged: its rights answer the join
+    if (channel.joining && !AnswerJoin(channel)) return;
     SendSystem(channel, SystemExtension::kPostgresChanges, false, "Subscribed to PostgreSQL");
     return;
   }
   // A first Subscribe that came to nothing left nothing behind; a later one may have left the earlier identity there.
   if (channel.sequence == 1) channel.registered = false;
   Withdraw(channel);
-  if (result.outcome == SubscribeResult::Outcome::kFailed) {
-    if (channel.joining) AnswerJoin(channel);
+  const bool failed = result.outcome == SubscribeResult::Outcome::kFailed;
+  if (failed && channel.joining && channel.checking && !channel.wait) {
+    channel.binding_error = result.message;  // likewise: told when the join is answered
+    channel.bindings.clear();
+    return;
+  }
+  if (channel.joining && (!failed || channel.wait)) {
+    RefuseJoin(channel, failed ? std::string(kNotServed) + result.message : result.message);
+  } else if (failed) {
+    if (channel.joining && !AnswerJoin(channel)) return;
     SendSystem(channel, SystemExtension::kPostgresChanges, true, result.message);
-  } else if (channel.joining) {
-    RefuseJoin(channel, result.message);
   } else {
     EndWithError(channel, result.message);
   }
 }
 
-void Engine::Impl::AnswerJoin(Channel& channel) {
+bool Engine::Impl::AnswerJoin(Channel& channel) {
+  if (channel.held_too_much) {
+    RefuseJoin(channel, "UnknownErrorOnChannel: too many messages arrived while the channel was being joined");
+    return false;
+  }
   Send(*channel.session, channel.join_ref, channel.ref, channel.topic, "phx_reply",
        JoinedPayload(channel.bindings_echo));
   channel.joining = false;
   std::string().swap(channel.bindings_echo);
   SendDisplaced(channel);
+  topics_.Join(&channel);
+  SendHeld(channel);
+  if (channel.binding_error) SendSystem(channel, SystemExtension::kPostgresChanges, true, *channel.binding_error);
+  channel.binding_error.reset();
+  NoteReady(channel);
+  if (channel.presence_enabled && channel.rights.read_presence) SendPresenceState(channel);
+  return true;
 }
 
 void Engine::Impl::RefuseJoin(Channel& channel, std::string_view reason) {
@@ -238,12 +294,20 @@ void Engine::Impl::EndWithError(Channel& channel, std::string_view message) {
 }
 
 void Engine::Impl::EndChannel(Channel& channel) {
+  EndPresence(channel);
+  topics_.Leave(&channel);
   Withdraw(channel);
   deadlines_.Cancel(Deadline::Kind::kToken, channel.id, &channel.token_deadline);
+  deadlines_.Cancel(Deadline::Kind::kRights, channel.id, &channel.rights_deadline);
+  deadlines_.Cancel(Deadline::Kind::kReady, channel.id, &channel.ready_deadline);
   Session& session = *channel.session;
   session.join_cost -= channel.cost;
   channels_.erase(channel.id);
   session.channels.erase(session.channels.find(channel.topic));
+  NoteListeners();
+  if (!session.channels.empty() || settings_->no_channel_timeout_ms == 0) return;
+  deadlines_.Set(Deadline::Kind::kNoChannel, session.id, now_.mono_ms + settings_->no_channel_timeout_ms,
+                 &session.channel_deadline);
 }
 
 void Engine::Impl::SendSystem(const Channel& channel, SystemExtension extension, bool is_error,

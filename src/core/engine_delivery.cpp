@@ -13,12 +13,12 @@ void Engine::Impl::OnDelivery(const Delivery& delivery) {
     ChannelId id = targets[i].channel;
     ids_.clear();
     for (; i < targets.size() && targets[i].channel == id; ++i) ids_.push_back(targets[i].binding_id);
-    const Channel* channel = FindLive(id);
+    Channel* channel = FindLive(id);
     if (channel == nullptr) continue;
     // Equal bindings have equal ids and count once; sorted, so that channels with the same ids share a frame.
     std::sort(ids_.begin(), ids_.end());
     ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
-    sink_->Send(channel->session->id, frames_.For(*channel, ids_));
+    Deliver(*channel, frames_.For(*channel, ids_));
   }
   frames_.End();
 }
@@ -33,6 +33,17 @@ void Engine::Impl::SessionsOf(const Delivery& delivery, std::vector<SessionId>* 
       channel->session->visited = walk_;
       sessions->push_back(channel->session->id);
     }
+  }
+}
+
+void Engine::Impl::SessionsOf(const DatabaseBroadcast& broadcast, std::vector<SessionId>* sessions) {
+  Topic* room = topics_.Find(broadcast.message->is_private, broadcast.message->topic);
+  if (room == nullptr) return;
+  ++walk_;
+  for (const Channel* member : room->members) {
+    if (!member->rights.read_broadcast || member->session->visited == walk_) continue;
+    member->session->visited = walk_;
+    sessions->push_back(member->session->id);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "core/join.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -14,6 +15,9 @@ namespace {
 
 constexpr uint32_t kIdMask = 0x7FFFFFFF;  // positive in every client's integer type
 constexpr size_t kMaxSelectColumns = 1664;  // no table can have more
+constexpr int64_t kMaxSinceMs = 253402300799999;  // the end of the year 9999; every timestamp type holds it
+constexpr int64_t kMaxReplayed = 25;
+constexpr double kMaxWaitMs = 20000;
 constexpr std::string_view kNoParams =
     "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to: ";
 
@@ -225,12 +229,48 @@ Status ReadLegacy(std::string_view subtopic, JoinRequest* join) {
   return ReadBindings(parsed.value.elements, join);
 }
 
+// Null and other things that are no object ask for nothing.
+void ReadReplay(const json::Value& replay, JoinRequest* join) {
+  if (!replay.IsObject()) return;
+  if (!join->is_private) {
+    join->replay_error = "UnableToReplayMessages: Replay is not allowed for public channels";
+    return;
+  }
+  const json::Value* since = replay.Find("since");
+  const json::Value* limit = replay.Find("limit");
+  bool has_limit = limit != nullptr && !limit->IsNull();
+  if (since == nullptr || !since->is_integer || since->integer < 0 || since->integer > kMaxSinceMs ||
+      (has_limit && !limit->is_integer)) {
+    join->replay_error = "UnableToReplayMessages: Replay params are not valid";
+    return;
+  }
+  ReplayRequest request;
+  request.since_ms = since->integer;
+  if (has_limit) request.limit = static_cast<int>(std::clamp<int64_t>(limit->integer, 1, kMaxReplayed));
+  join->replay = request;
+}
+
+void ReadBroadcastConfig(const json::Value& broadcast, JoinRequest* join) {
+  join->broadcast_ack = FlexibleBoolean(broadcast.Find("ack"));
+  join->broadcast_self = FlexibleBoolean(broadcast.Find("self"));
+  // Anything but null and false says yes, as with the reference: even "false".
+  const json::Value* ready = broadcast.Find("replication_ready");
+  join->replication_ready =
+      ready != nullptr && !ready->IsNull() && (ready->type != json::Type::kBool || ready->boolean);
+  if (const json::Value* replay = broadcast.Find("replay")) ReadReplay(*replay, join);
+}
+
+void ReadChangesOptions(const json::Value& options, JoinRequest* join) {
+  join->wait = FlexibleBoolean(options.Find("wait"));
+  const json::Value* timeout = options.Find("timeout");
+  if (timeout == nullptr || timeout->type != json::Type::kNumber || std::isnan(timeout->number)) return;
+  join->wait_timeout_ms = static_cast<int64_t>(std::clamp(timeout->number, 0.0, kMaxWaitMs));
+}
+
 Status ReadConfig(const json::Value& config, JoinRequest* join) {
   join->is_private = FlexibleBoolean(config.Find("private"));
-  if (const json::Value* broadcast = config.Find("broadcast")) {
-    join->broadcast_ack = FlexibleBoolean(broadcast->Find("ack"));
-    join->broadcast_self = FlexibleBoolean(broadcast->Find("self"));
-  }
+  if (const json::Value* broadcast = config.Find("broadcast")) ReadBroadcastConfig(*broadcast, join);
+  if (const json::Value* options = config.Find("postgres_changes_options")) ReadChangesOptions(*options, join);
   if (const json::Value* presence = config.Find("presence")) {
     join->presence_enabled = FlexibleBoolean(presence->Find("enabled"));
     join->presence_key = PresenceKey(presence->Find("key"));

@@ -12,6 +12,7 @@
 
 #include "core/change.h"
 #include "core/filter.h"
+#include "core/rights.h"
 #include "core/status.h"
 
 namespace realtime {
@@ -43,6 +44,12 @@ struct JoinRequest {
   bool broadcast_self = false;
   bool presence_enabled = false;
   std::string presence_key;
+  std::optional<ReplayRequest> replay;
+  // Set when a replay is asked for and cannot be: the reason the join is refused with.
+  std::optional<std::string> replay_error;
+  bool replication_ready = false;    // wants to hear when messages sent from SQL arrive
+  bool wait = false;                 // the answer waits for the subscription, and a failure of it refuses the join ...
+  int64_t wait_timeout_ms = 15000;   // ... so long at most
   std::optional<std::string> token;  // user_token, else access_token, unless it is an opaque key; none: the connection's
   std::vector<Binding> bindings;
   // JSON text of the array for the join reply: every requested object verbatim, with "id" added.

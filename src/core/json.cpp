@@ -234,21 +234,56 @@ class Builder : public rj::BaseReaderHandler<rj::UTF8<>, Builder> {
   std::vector<Value*> open_;
 };
 
-Result<Value> Run(std::string_view text, const Limits& limits, bool shallow) {
+// Looks at nothing but the depth.
+class DepthMeter : public rj::BaseReaderHandler<rj::UTF8<>, DepthMeter> {
+ public:
+  explicit DepthMeter(int max_depth) : max_depth_(max_depth) {}
+
+  bool StartObject() { return Open(); }
+  bool EndObject(rj::SizeType) { return Close(); }
+  bool StartArray() { return Open(); }
+  bool EndArray(rj::SizeType) { return Close(); }
+
+  bool exceeded() const { return exceeded_; }
+
+ private:
+  bool Open() {
+    exceeded_ = depth_ >= max_depth_;
+    depth_++;
+    return !exceeded_;
+  }
+  bool Close() {
+    depth_--;
+    return true;
+  }
+
+  int max_depth_;
+  int depth_ = 0;
+  bool exceeded_ = false;
+};
+
+template <typename Handler>
+Status Read(std::string_view text, TextStream* stream, Handler* handler) {
   if (text.size() >= std::numeric_limits<rj::SizeType>::max()) return Status(Code::kTooLarge, "JSON text too long");
   if (!IsValidUtf8(text)) return Status(Code::kMalformed, "not valid UTF-8");
-  TextStream stream(text);
-  Builder builder(text, limits, shallow, &stream);
   constexpr unsigned kFlags = rj::kParseIterativeFlag | rj::kParseNumbersAsStringsFlag;
   bool parsed = false;
   try {
     rj::GenericReader<rj::UTF8<>, rj::UTF8<>, ThrowingAllocator> reader;
-    parsed = !reader.Parse<kFlags>(stream, builder).IsError();
+    parsed = !reader.Parse<kFlags>(*stream, *handler).IsError();
   } catch (const AssertionBroken&) {
     parsed = false;
   }
-  if (builder.exceeded()) return Status(Code::kTooLarge, "JSON nested too deeply or with too many values");
-  if (!parsed || stream.Tell() != text.size()) return Status(Code::kMalformed, "not valid JSON");
+  if (handler->exceeded()) return Status(Code::kTooLarge, "JSON nested too deeply or with too many values");
+  if (!parsed || stream->Tell() != text.size()) return Status(Code::kMalformed, "not valid JSON");
+  return Status::Ok();
+}
+
+Result<Value> Run(std::string_view text, const Limits& limits, bool shallow) {
+  TextStream stream(text);
+  Builder builder(text, limits, shallow, &stream);
+  Status status = Read(text, &stream, &builder);
+  if (!status.ok()) return status;
   return builder.TakeRoot();
 }
 
@@ -283,6 +318,12 @@ const Value* Value::Find(std::string_view name) const {
 Result<Value> Parse(std::string_view text, const Limits& limits) { return Run(text, limits, false); }
 
 Result<Value> ParseShallow(std::string_view text, const Limits& limits) { return Run(text, limits, true); }
+
+Status Check(std::string_view text, int max_depth) {
+  TextStream stream(text);
+  DepthMeter meter(max_depth);
+  return Read(text, &stream, &meter);
+}
 
 void AppendString(std::string_view text, std::string* out) {
   static constexpr char kHex[] = "0123456789abcdef";

@@ -59,6 +59,10 @@ Result<Value> Parse(std::string_view text, const Limits& limits = {});
 // The cheap first look at a frame.
 Result<Value> ParseShallow(std::string_view text, const Limits& limits = {});
 
+// Whether `text` is exactly one value, surrounded by blanks at most. Keeps nothing of it, so only its depth is bounded: for
+// what is forwarded as it came.
+Status Check(std::string_view text, int max_depth);
+
 // Appends `text` as a JSON string with its quotes. `text` must be valid UTF-8.
 void AppendString(std::string_view text, std::string* out);
 std::string Quote(std::string_view text);

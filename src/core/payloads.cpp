@@ -4,10 +4,6 @@
 
 namespace realtime {
 
-namespace {
-
-// Messages of the database are in its own encoding, which under SQL_ASCII can be anything. A browser ends the connection
-// at the first text frame that is not UTF-8, so such a message loses what is not ASCII.
 void AppendMessage(std::string_view message, std::string* out) {
   if (json::IsValidUtf8(message)) {
     json::AppendString(message, out);
@@ -19,8 +15,6 @@ void AppendMessage(std::string_view message, std::string* out) {
   }
   json::AppendString(ascii, out);
 }
-
-}  // namespace
 
 std::string OkPayload() { return R"({"status":"ok","response":{}})"; }
 
@@ -34,6 +28,13 @@ std::string JoinedPayload(std::string_view bindings_echo) {
 std::string ErrorPayload(std::string_view reason) {
   std::string payload = R"({"status":"error","response":{"reason":)";
   AppendMessage(reason, &payload);
+  payload += "}}";
+  return payload;
+}
+
+std::string RejectionPayload(std::string_view error) {
+  std::string payload = R"({"status":"error","response":{"error":)";
+  AppendMessage(error, &payload);
   payload += "}}";
   return payload;
 }

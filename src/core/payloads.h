@@ -9,12 +9,18 @@
 
 namespace realtime {
 
+// Appends a text as a JSON string. Messages of the database are in its own encoding, which under SQL_ASCII can be anything. A
+// browser ends the connection at the first text frame that is not UTF-8, so such a message loses what is not ASCII.
+void AppendMessage(std::string_view message, std::string* out);
+
 // {"status":"ok","response":{}}
 std::string OkPayload();
 // {"status":"ok","response":{"postgres_changes":[...]}}
 std::string JoinedPayload(std::string_view bindings_echo);
 // {"status":"error","response":{"reason":"..."}}
 std::string ErrorPayload(std::string_view reason);
+// {"status":"error","response":{"error":"..."}}: the newest client's send() resolves with the text.
+std::string RejectionPayload(std::string_view error);
 
 enum class SystemExtension { kPostgresChanges, kSystem };
 

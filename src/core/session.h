@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/deadlines.h"
@@ -18,7 +19,11 @@
 #include "core/engine.h"
 #include "core/frame.h"
 #include "core/join.h"
+#include "core/presence.h"
+#include "core/rate_limit.h"
+#include "core/rights.h"
 #include "core/token.h"
+#include "core/topics.h"
 
 namespace realtime {
 
@@ -28,10 +33,12 @@ struct Session;
 
 // One instance of a topic on one socket, from the phx_join that passed all checks to its end.
 //
-//   joining ──kLive / kFailed──> joined ──leave, re-join, expiry, refusal──> gone
-//      └──kRefused, leave, re-join, expiry──> gone
+//   joining ──(private: rights)──(bindings: subscription)──> joined ──leave, re-join, expiry, refusal, revocation──> gone
+//      └──denied, refused, leave, re-join, expiry──> gone
 //
-// A channel without bindings is joined at once. Nothing but the join's answer is sent while it is joining.
+// A public channel without bindings is joined at once. A private one asks for its rights first, and is a member of its topic
+// from their arrival on: what it would get before the join's answer is held back and follows the answer, because nothing
+// but the answer is sent while it is joining.
 struct Channel {
   ChannelId id = 0;
   Session* session = nullptr;  // owns this channel
@@ -50,8 +57,36 @@ struct Channel {
   bool awaiting = false;       // Subscribe `sequence` has not been answered
   uint32_t sequence = 0;
 
+  // config of the join
+  bool is_private = false;
+  bool ack = false;
+  bool self = false;
+  bool presence_enabled = false;
+  bool wants_ready = false;    // replication_ready, not answered yet
+  bool wait = false;           // postgres_changes_options.wait: a subscription that fails refuses the join
+  int64_t patience_ms = 0;
+  std::optional<ReplayRequest> replay;  // until it has been asked for
+
   std::vector<Binding> bindings;
   std::string bindings_echo;   // for the answer; empty afterwards
+  std::optional<std::string> binding_error;  // follows the answer
+
+  Topic* room = nullptr;       // while it is a member; the Topic is the Topics'
+  size_t seat = 0;
+  Rights rights;
+  bool checking = false;       // CheckRights `rights_sequence` has not been answered
+  uint32_t rights_sequence = 0;
+  int64_t rights_deadline = Deadlines::kNever;
+  int64_t ready_deadline = Deadlines::kNever;
+  std::vector<SharedBytes> held;
+  size_t held_bytes = 0;
+  bool held_too_much = false;  // the join will be refused
+  std::unordered_set<std::string> replayed;  // ids that a live message must not repeat
+  uint32_t storing = 0;        // messages of ours on their way through the database
+  PresenceMeta meta;           // its key is ours from the join on
+  bool has_tracked = false;    // asks for presence as presence_enabled does, but for the state
+  TokenBucket presence_calls;
+
   std::shared_ptr<const std::string> token;
   std::shared_ptr<const Identity> identity;
   int64_t token_deadline = Deadlines::kNever;
@@ -70,6 +105,8 @@ struct Session {
   int64_t last_frame_ms = 0;
   int64_t idle_deadline = Deadlines::kNever;
   int64_t next_malformed_log_ms = 0;
+  int64_t channel_deadline = Deadlines::kNever;  // kNoChannel
+  TokenBucket events;
   size_t join_cost = 0;
   uint64_t visited = 0;                       // number of the last walk that met this session
   std::unordered_map<std::string, std::unique_ptr<Channel>> channels;  // by topic

@@ -11,18 +11,30 @@
 #include <string>
 #include <vector>
 
+#include "core/rate_limit.h"
+#include "core/token.h"
+
 namespace realtime {
 
 struct Settings {
   bool serving = false;                        // the extension exists: listen; false closes listeners and clients
   std::vector<std::string> listen_addresses;   // numeric addresses, "localhost" or "*"
   int port = 4000;
-  std::vector<std::string> jwt_secrets;        // jwt_secret, jwt_secret_next; empty: refuse everybody
+  TokenRules tokens;                           // whom to believe
+  bool private_only = false;                   // public channels are refused
 
   int max_connections = 10000;
   int max_channels_per_client = 100;
   size_t max_message_size = 5000000;           // bytes of one WebSocket message from a client
   int max_json_depth = 64;
+  size_t max_payload_size = 3000 * 1000;       // bytes of one broadcast's or presence's payload
+  size_t max_rest_body = 8u << 20;             // bytes of one REST request
+  Rate joins{1000, 1000, 10000};               // of all clients together
+  Rate events{1000, 1000, 10000};              // broadcasts of one connection; of one caller (role, sub) over REST
+  Rate presence_events{1000, 1000, 10000};     // of all clients together
+  Rate presence_calls{5, 30000, 5};            // of one channel
+  int64_t authorization_ttl_ms = 60000;        // how long the policies' answer for a private channel counts
+  int64_t no_channel_timeout_ms = 600000;      // a connection whose last channel has ended; 0: none
   size_t max_client_queue = 16u << 20;         // bytes waiting for one socket
   size_t max_mailbox = 32u << 20;              // bytes waiting for the network thread; above it the stream stops;
                                                // shares of it bound what waits for the database (net/intake.h)

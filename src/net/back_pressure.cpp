@@ -16,10 +16,7 @@ bool BackPressure::MayHold(const Socket& socket, const Settings& settings, Now n
   return true;
 }
 
-bool BackPressure::Admit(const Delivery& delivery, const Settings& settings, Now now) {
-  if (sockets_->watched().empty()) return true;
-  reached_.clear();
-  engine_->SessionsOf(delivery, &reached_);
+bool BackPressure::AdmitReached(const Settings& settings, Now now) {
   std::string why;
   for (SessionId session : reached_) {
     Socket* socket = sockets_->Find(session);

@@ -20,8 +20,15 @@ class BackPressure {
  public:
   BackPressure(Sockets* sockets, Engine* engine) : sockets_(sockets), engine_(engine) {}
 
-  // May this delivery be handed out now? If not, ask Resume later. Cuts sockets that are out of patience.
-  bool Admit(const Delivery& delivery, const Settings& settings, Now now);
+  // May this message of the stream (a Delivery or a DatabaseBroadcast) be handed out now? If not, ask Resume later. Cuts
+  // sockets that are out of patience.
+  template <typename T>
+  bool Admit(const T& message, const Settings& settings, Now now) {
+    if (sockets_->watched().empty()) return true;
+    reached_.clear();
+    engine_->SessionsOf(message, &reached_);
+    return AdmitReached(settings, now);
+  }
 
   bool holding() const { return !holders_.empty(); }
   // Looks at those who hold again: true when nobody does any more.
@@ -33,6 +40,7 @@ class BackPressure {
   static constexpr int64_t kSampleMs = 100;
 
  private:
+  bool AdmitReached(const Settings& settings, Now now);
   bool MayHold(const Socket& socket, const Settings& settings, Now now, std::string* why) const;
 
   Sockets* const sockets_;

@@ -1,5 +1,6 @@
 #include "net/loop.h"
 
+#include <sys/random.h>
 #include <time.h>
 
 #include <algorithm>
@@ -20,6 +21,18 @@ void IgnoreIdle(uv_idle_t*) {}
 }  // namespace
 
 Now ReadClock() { return {Milliseconds(CLOCK_REALTIME), Milliseconds(CLOCK_MONOTONIC)}; }
+
+int64_t MonotonicUs() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<int64_t>(t.tv_sec) * 1000000 + t.tv_nsec / 1000;
+}
+
+uint64_t RandomSeed() {
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed)) return seed;
+  return static_cast<uint64_t>(ReadClock().unix_ms) * 1000003 + static_cast<uint64_t>(MonotonicUs());
+}
 
 Loop::~Loop() {
   if (!loop_open_) return;

@@ -15,6 +15,9 @@ namespace realtime {
 
 // Both clocks, read now.
 Now ReadClock();
+int64_t MonotonicUs();
+// For names that must not repeat in another life of the process; nothing secret depends on it.
+uint64_t RandomSeed();
 
 // Everything but Wake belongs to the thread that calls Run. The functions set with On... run on that thread; an exception
 // that leaves one of them (only bad_alloc is expected) is handed to OnException's function instead of crossing libuv.

@@ -8,7 +8,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -20,6 +19,7 @@
 
 #include "core/engine.h"
 #include "net/back_pressure.h"
+#include "net/first_line.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/lws_log.h"
@@ -34,12 +34,6 @@ constexpr int64_t kMaxBudgetUs = 20000;  // a heartbeat may wait so long
 // Connections in their handshake, beyond max_connections: so that the refusal (429) can still be sent.
 constexpr size_t kSpareConnections = 64;
 constexpr int kFailedStartMs = 1000;  // for a thread that could not set up what it needs to end
-
-int64_t MonotonicUs() {
-  timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<int64_t>(t.tv_sec) * 1000000 + t.tv_nsec / 1000;
-}
 
 }  // namespace
 
@@ -61,6 +55,7 @@ class NetworkThread::Impl {
   void Serve(Parts* parts);
   void Report(Status status);
   void Recover();
+  void ForgetBacklog();
 
   int64_t Turn();
   int64_t NextDeadline(Now now) const;
@@ -69,6 +64,8 @@ class NetworkThread::Impl {
   void Absorb();
   void Process(Now now);
   bool Handle(const ToNetwork& message, Now now);
+  template <typename T>
+  bool HandOut(const T& message, Now now);
   void CutOverflowed();
   void BeginDrain(Now now);
   void Finish();
@@ -91,6 +88,7 @@ class NetworkThread::Impl {
   int descriptors_ = 0;
   std::vector<NetworkMailbox::Entry> taken_;
   std::deque<NetworkMailbox::Entry> backlog_;
+  bool handling_ = false;    // the first of the backlog is being dealt with
   bool drain_seen_ = false;  // taken from the mailbox: from now on nobody may hold the messages before it
   bool draining_ = false;
   bool finished_ = false;
@@ -104,10 +102,14 @@ struct NetworkThread::Impl::Parts {
   Parts(Impl* impl, uv_loop_t* uv)
       : log(impl->outbox_),
         sockets(impl->outbox_, impl->settings_),
-        engine(impl->settings_, &sockets),
+        engine(impl->settings_, &sockets, RandomSeed()),
         back_pressure(&sockets, &engine),
-        server(&engine, &sockets, impl->settings_),
-        listener(uv, [this](int fd, std::string peer) { server.Adopt(fd, std::move(peer)); },
+        server(&engine, &sockets, impl->settings_, RandomSeed()),
+        first_line(uv,
+                   [this](int fd, std::string peer, std::string target, Now accepted) {
+                     server.Adopt(fd, std::move(peer), std::move(target), accepted);
+                   }),
+        listener(uv, [this](int fd, std::string peer) { first_line.Add(fd, std::move(peer), ReadClock()); },
                  [impl](LogLine line) { impl->Log(std::move(line)); }) {}
 
   LwsLog log;
@@ -115,6 +117,7 @@ struct NetworkThread::Impl::Parts {
   Engine engine;
   BackPressure back_pressure;
   Server server;
+  FirstLine first_line;
   Listener listener;
 };
 
@@ -195,11 +198,19 @@ void NetworkThread::Impl::Serve(Parts* parts) {
 void NetworkThread::Impl::Recover() {
   parts_->sockets.set_in_delivery(false);
   parts_->back_pressure.Release();
-  while (!backlog_.empty() && !drain_seen_) {
-    inbox_->Done(backlog_.front().bytes);
-    backlog_.pop_front();
-  }
+  if (!drain_seen_) ForgetBacklog();
   parts_->engine.DrainAll();
+}
+
+// All but what says how things are from now on. The message that ran out of memory goes in any case, or it would again.
+void NetworkThread::Impl::ForgetBacklog() {
+  bool first = std::exchange(handling_, false);
+  std::erase_if(backlog_, [&](const NetworkMailbox::Entry& entry) {
+    bool lasts = std::holds_alternative<Reload>(entry.message) || std::holds_alternative<StreamState>(entry.message);
+    bool goes = std::exchange(first, false) || !lasts;
+    if (goes) inbox_->Done(entry.bytes);
+    return goes;
+  });
 }
 
 void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
@@ -235,13 +246,16 @@ int64_t NetworkThread::Impl::Turn() {
   }
   if (parts_->engine.NextDeadline() <= now.mono_ms) parts_->engine.Tick(now);
   parts_->sockets.Tick(now);
+  parts_->first_line.Tick(now);
   parts_->listener.Tick(now.mono_ms);
   Absorb();
   Process(now);
   CutOverflowed();
   size_t most = static_cast<size_t>(std::max(settings_->max_connections, 1)) + kSpareConnections;
-  parts_->listener.Pause(parts_->sockets.count() >= most || !parts_->sockets.MayAccept());
-  if (draining_ && (parts_->sockets.clients() == 0 || now.mono_ms >= drain_deadline_ms_)) {
+  size_t connections = parts_->sockets.count() + parts_->first_line.count();
+  parts_->listener.Pause(connections >= most || !parts_->sockets.MayAccept());
+  bool done = parts_->sockets.clients() == 0 && parts_->sockets.call_count() == 0;
+  if (draining_ && (done || now.mono_ms >= drain_deadline_ms_)) {
     Finish();
     return INT64_MAX;
   }
@@ -250,7 +264,7 @@ int64_t NetworkThread::Impl::Turn() {
 
 int64_t NetworkThread::Impl::NextDeadline(Now now) const {
   int64_t next = std::min(parts_->engine.NextDeadline(), parts_->sockets.NextDeadline(now));
-  next = std::min({next, parts_->listener.NextDeadline(), drain_deadline_ms_});
+  next = std::min({next, parts_->listener.NextDeadline(), parts_->first_line.NextDeadline(), drain_deadline_ms_});
   if (!parts_->sockets.watched().empty() || parts_->back_pressure.holding()) {
     next = std::min(next, now.mono_ms + BackPressure::kSampleMs);
   }
@@ -273,7 +287,10 @@ void NetworkThread::Impl::Process(Now now) {
   int64_t sockets_us = unfinished_ ? start_us - process_end_us_ : 0;
   int64_t stop_us = start_us + std::clamp(sockets_us, kMinBudgetUs, kMaxBudgetUs);
   while (!held && !backlog_.empty() && !finished_) {
-    if (!Handle(backlog_.front().message, now)) {
+    handling_ = true;
+    bool handled = Handle(backlog_.front().message, now);
+    handling_ = false;
+    if (!handled) {
       held = parts_->back_pressure.holding();
       continue;
     }
@@ -292,12 +309,17 @@ bool NetworkThread::Impl::Handle(const ToNetwork& message, Now now) {
   Engine& engine = parts_->engine;
   if (draining_) return true;
   if (const auto* delivery = std::get_if<Delivery>(&message)) {
-    if (!drain_seen_ && !parts_->back_pressure.Admit(*delivery, *settings_, now)) return false;
-    parts_->sockets.set_in_delivery(true);
-    engine.FromDatabase(*delivery);
-    parts_->sockets.set_in_delivery(false);
+    if (!HandOut(*delivery, now)) return false;
+  } else if (const auto* broadcast = std::get_if<DatabaseBroadcast>(&message)) {
+    if (!HandOut(*broadcast, now)) return false;
   } else if (const auto* result = std::get_if<SubscribeResult>(&message)) {
     engine.FromDatabase(*result, now);
+  } else if (const auto* rights = std::get_if<RightsResult>(&message)) {
+    engine.FromDatabase(*rights, now);
+  } else if (const auto* stored = std::get_if<Stored>(&message)) {
+    engine.FromDatabase(*stored);
+  } else if (const auto* state = std::get_if<StreamState>(&message)) {
+    engine.FromDatabase(*state);
   } else if (const auto* notice = std::get_if<SystemNotice>(&message)) {
     engine.FromDatabase(*notice);
   } else if (const auto* reload = std::get_if<Reload>(&message)) {
@@ -308,6 +330,16 @@ bool NetworkThread::Impl::Handle(const ToNetwork& message, Now now) {
     BeginDrain(now);
   }
   CutOverflowed();
+  return true;
+}
+
+// What comes from the stream, which waits for sockets that are slow but alive.
+template <typename T>
+bool NetworkThread::Impl::HandOut(const T& message, Now now) {
+  if (!drain_seen_ && !parts_->back_pressure.Admit(message, *settings_, now)) return false;
+  parts_->sockets.set_in_delivery(true);
+  parts_->engine.FromDatabase(message);
+  parts_->sockets.set_in_delivery(false);
   return true;
 }
 
@@ -326,12 +358,14 @@ void NetworkThread::Impl::BeginDrain(Now now) {
   draining_ = true;
   drain_deadline_ms_ = now.mono_ms + settings_->drain_timeout_ms;
   parts_->listener.Close();
+  parts_->first_line.Close();
   parts_->server.SetRefusing(true);
   parts_->engine.DrainAll();
 }
 
 void NetworkThread::Impl::Finish() {
   finished_ = true;
+  parts_->first_line.Close();
   parts_->server.BeginClose();
   loop_.CloseHandles();
 }

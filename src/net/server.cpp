@@ -17,7 +17,7 @@
 namespace realtime {
 namespace {
 
-constexpr unsigned kTimeoutSeconds = 10;     // libwebsockets' own time-outs; ours (sockets.cpp) act first where both do
+constexpr unsigned kTimeoutSeconds = 12;     // libwebsockets' own time-outs; ours (10 s) act first where both do
 constexpr unsigned kHeaderPool = 1024;       // requests being read at the same time, kMaxHeaderBytes each
 constexpr size_t kReceiveBytes = 2048;       // allocated per open connection, so small: idle connections are many
 constexpr size_t kWriteBytes = 1 << 20;      // handed to the kernel in one piece, never copied below it
@@ -37,8 +37,12 @@ struct Server::Protocols {
   std::array<void*, 1> loops{};
 };
 
-Server::Server(Engine* engine, Sockets* sockets, SettingsPtr settings)
-    : engine_(engine), sockets_(sockets), settings_(std::move(settings)), protocols_(std::make_unique<Protocols>()) {}
+Server::Server(Engine* engine, Sockets* sockets, SettingsPtr settings, uint64_t seed)
+    : engine_(engine),
+      sockets_(sockets),
+      calls_(engine, sockets, seed),
+      settings_(std::move(settings)),
+      protocols_(std::make_unique<Protocols>()) {}
 
 Server::~Server() {
   BeginClose();
@@ -91,7 +95,7 @@ void Server::FinishClose() {
   context_ = nullptr;
 }
 
-void Server::Adopt(int fd, std::string peer) {
+void Server::Adopt(int fd, std::string peer, std::string target, Now accepted) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (vhost_ == nullptr) {
@@ -100,7 +104,7 @@ void Server::Adopt(int fd, std::string peer) {
   }
   lws* wsi = lws_adopt_socket_vhost(vhost_, fd);
   if (wsi == nullptr) return;  // libwebsockets has closed it
-  lws_set_opaque_user_data(wsi, sockets_->Add(wsi, fd, std::move(peer), ReadClock()));
+  lws_set_opaque_user_data(wsi, sockets_->Add(wsi, fd, std::move(peer), std::move(target), accepted));
 }
 
 int Server::Callback(lws* wsi, int reason, void* in, size_t length) noexcept {
@@ -120,7 +124,17 @@ int Server::Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t leng
   int result = 0;
   switch (reason) {
     case LWS_CALLBACK_HTTP:
-      return OnHttp(wsi, socket);
+      result = OnHttp(wsi, socket);
+      break;
+    case LWS_CALLBACK_HTTP_BODY:
+      result = calls_.OnBody(socket, {static_cast<const char*>(in), in == nullptr ? 0 : length}, *settings_);
+      break;
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+      result = calls_.OnBodyEnd(socket);
+      break;
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+      result = calls_.OnWriteable(socket);
+      break;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
       return OnUpgrade(wsi, socket, static_cast<const char*>(in));
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
@@ -160,9 +174,10 @@ int Server::Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t leng
   return result;
 }
 
-// Every answer closes the connection: health checks are rare, and nothing is left to keep open.
-int Server::OnHttp(lws* wsi, Socket*) {
+// Every answer closes the connection.
+int Server::OnHttp(lws* wsi, Socket* socket) {
   HttpRequest request = ReadRequest(wsi);
+  if (IsApiPath(request.path)) return calls_.OnRequest(socket, request, *settings_, refusing_);
   bool reads = request.method == Method::kGet || request.method == Method::kHead;
   if (IsWebSocketPath(request.path)) {
     if (request.method == Method::kGet) {

@@ -12,6 +12,7 @@
 
 #include "core/engine.h"
 #include "core/settings.h"
+#include "net/calls.h"
 #include "net/sockets.h"
 
 struct lws;
@@ -22,7 +23,8 @@ namespace realtime {
 
 class Server {
  public:
-  Server(Engine* engine, Sockets* sockets, SettingsPtr settings);
+  // `seed` is random: it makes request ids.
+  Server(Engine* engine, Sockets* sockets, SettingsPtr settings, uint64_t seed = 0);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -40,8 +42,8 @@ class Server {
   // Called after every callback that may have queued, closed or written something.
   void OnActivity(std::function<void()> f) { activity_ = std::move(f); }
 
-  // Takes ownership of the descriptor.
-  void Adopt(int fd, std::string peer);
+  // Takes ownership of the descriptor. `target` is a POST's request target as it was sent (net/first_line.h).
+  void Adopt(int fd, std::string peer, std::string target, Now accepted);
 
  private:
   struct Protocols;
@@ -56,6 +58,7 @@ class Server {
 
   Engine* const engine_;
   Sockets* const sockets_;
+  Calls calls_;
   SettingsPtr settings_;
   std::function<void()> activity_ = [] {};
   std::unique_ptr<Protocols> protocols_;

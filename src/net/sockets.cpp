@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kHandshakeMs = 10000;
 constexpr int64_t kCloseMs = 5000;      // for the queue and the close frame
 constexpr int64_t kCloseSlowMs = 1000;  // a peer cut for slowness has had its chance
+constexpr int64_t kMaxPauseMs = 60000;  // of a client that sends more than it may
 constexpr size_t kJoinBytes = 64 * 1024;
 constexpr size_t kMaxCloseReason = 123;  // RFC 6455 5.5: 125 bytes with the code
 
@@ -31,14 +32,15 @@ Sockets::Sockets(DatabaseMailbox* outbox, SettingsPtr settings)
 
 Sockets::~Sockets() = default;
 
-Socket* Sockets::Add(lws* wsi, int fd, std::string peer, Now now) {
+Socket* Sockets::Add(lws* wsi, int fd, std::string peer, std::string target, Now accepted) {
   auto owned = std::make_unique<Socket>();
   Socket* socket = owned.get();
   socket->wsi = wsi;
   socket->fd = fd;
   socket->peer = std::move(peer);
+  socket->target = std::move(target);
   all_.emplace(socket, std::move(owned));
-  SetDeadline(socket, now.mono_ms + kHandshakeMs);
+  SetDeadline(socket, accepted.mono_ms + kHandshakeMs);
   return socket;
 }
 
@@ -73,6 +75,7 @@ void Sockets::Remove(Socket* socket) {
   SetDeadline(socket, INT64_MAX);
   watched_.erase(socket);
   intake_.Forget(socket);
+  EndCall(socket);
   if (socket->state == Socket::State::kOpen) by_session_.erase(socket->session);
   all_.erase(socket);
 }
@@ -154,6 +157,11 @@ void Sockets::ToDatabase(realtime::ToDatabase message) {
   intake_.NoteWork();
 }
 
+void Sockets::SlowDown(SessionId session, int64_t ms, Now now) {
+  Socket* socket = Find(session);
+  if (socket != nullptr) intake_.SlowDown(socket, now.mono_ms + std::clamp<int64_t>(ms, 1, kMaxPauseMs));
+}
+
 int64_t Sockets::LastReceived(SessionId session, Now now) {
   Socket* socket = Find(session);
   if (socket == nullptr) return 0;
@@ -193,13 +201,24 @@ void Sockets::SetDeadline(Socket* socket, int64_t mono_ms) {
 
 void Sockets::Tick(Now now) {
   now_ms_ = now.mono_ms;
-  intake_.Tick(*settings_);
+  intake_.Tick(*settings_, now);
   while (!deadlines_.empty() && deadlines_.begin()->first <= now.mono_ms) {
     Socket* socket = deadlines_.begin()->second;
-    bool established = socket->state == Socket::State::kOpen && socket->established;
     SetDeadline(socket, INT64_MAX);
+    OnDeadline(socket);
+  }
+}
+
+void Sockets::OnDeadline(Socket* socket) {
+  if (socket->state == Socket::State::kOpen && socket->established) return;
+  Exchange* exchange = socket->exchange.get();
+  if (exchange != nullptr && exchange->state == Exchange::State::kReading) {
+    SetAnswer(socket, ErrorAnswer(408, "The body did not arrive in time"));
+  } else if (exchange != nullptr && exchange->state == Exchange::State::kWaiting) {
+    SetAnswer(socket, ErrorAnswer(503, "The database did not answer in time"));
+  } else {
     // libwebsockets notices in its own time and closes by its usual way, whatever state the connection is in.
-    if (!established) shutdown(socket->fd, SHUT_RDWR);
+    shutdown(socket->fd, SHUT_RDWR);
   }
 }
 

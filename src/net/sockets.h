@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/engine.h"
 #include "core/settings.h"
+#include "net/exchange.h"
 #include "net/intake.h"
 #include "net/send_queue.h"
 
@@ -25,7 +26,7 @@ namespace realtime {
 // One TCP connection from its acceptance to the end of its lws.
 struct Socket {
   enum class State : uint8_t {
-    kHandshake,  // HTTP, until kHandshakeMs have passed
+    kHandshake,  // HTTP, until kHandshakeMs have passed; or a REST call, `exchange`, which has time limits of its own
     kOpen,       // the engine knows it as `session`
     kClosing,    // the engine has forgotten it: flush the queue, whose last frame is the close frame
     kClosed,     // that is done and the peer's answer is awaited, or the peer is gone
@@ -37,6 +38,8 @@ struct Socket {
   bool established = false;  // the answer to the handshake is written
   SessionId session = 0;
   std::string peer;
+  std::string target;        // of a POST, as it was sent
+  std::unique_ptr<Exchange> exchange;
 
   std::string message;  // fragments received so far of one message
   bool message_is_binary = false;
@@ -65,7 +68,7 @@ class Sockets : public EngineSink {
   void SetSettings(SettingsPtr settings) { settings_ = std::move(settings); }
 
   // A new connection in state kHandshake. Removed by Remove, which the end of its lws calls.
-  Socket* Add(lws* wsi, int fd, std::string peer, Now now);
+  Socket* Add(lws* wsi, int fd, std::string peer, std::string target, Now accepted);
   // The engine has accepted the handshake; Established when it is also complete.
   void Opened(Socket* socket, SessionId session, Now now);
   void Established(Socket* socket);
@@ -76,6 +79,17 @@ class Sockets : public EngineSink {
   Socket* Find(SessionId session) const;
   size_t count() const { return all_.size(); }
 
+  // A REST call begins: its body, if there is one, has to come within a time.
+  Exchange& BeginCall(Socket* socket);
+  // Counts bytes of its body. False: all calls together hold more than `limit`.
+  bool HoldForCall(Socket* socket, size_t bytes, size_t limit);
+  // The id under which Answer will find it. It is answered with 503 if that takes too long.
+  CallId AwaitAnswer(Socket* socket);
+  void SetAnswer(Socket* socket, RestAnswer answer);
+  // Answered, while the peer still sends: the connection ends with that, or soon.
+  void Linger(Socket* socket);
+  size_t call_count() const { return calls_; }
+
   // The writable callback. False: the connection is broken, end it.
   bool Write(Socket* socket, Now now);
 
@@ -83,6 +97,8 @@ class Sockets : public EngineSink {
   void Send(SessionId session, SharedBytes frame) override;
   void Close(SessionId session, CloseCode code, std::string_view reason) override;
   void ToDatabase(realtime::ToDatabase message) override;
+  void Answer(CallId call, RestAnswer answer) override;
+  void SlowDown(SessionId session, int64_t ms, Now now) override;
   int64_t LastReceived(SessionId session, Now now) override;
 
   // Around the engine's dealing with a message of this socket: what asks more of a database that is behind is not read on.
@@ -110,12 +126,18 @@ class Sockets : public EngineSink {
  private:
   void SetDeadline(Socket* socket, int64_t mono_ms);
   void UpdateWatch(Socket* socket);
+  void EndCall(Socket* socket);
+  void OnDeadline(Socket* socket);
 
   DatabaseMailbox* const outbox_;
   SettingsPtr settings_;
   Intake intake_;
   std::unordered_map<Socket*, std::unique_ptr<Socket>> all_;
   std::unordered_map<SessionId, Socket*> by_session_;
+  std::unordered_map<CallId, Socket*> by_call_;  // those that wait for the engine
+  CallId last_call_ = 0;
+  size_t calls_ = 0;
+  size_t held_by_calls_ = 0;
   std::unordered_set<Socket*> watched_;
   std::vector<SessionId> overflowed_;
   std::set<std::pair<int64_t, Socket*>> deadlines_;

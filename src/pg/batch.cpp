@@ -17,6 +17,7 @@ void Batch::Begin() {
   if (text_context_ == nullptr) {
     text_context_ = AllocSetContextCreate(TopMemoryContext, "realtime row text", ALLOCSET_DEFAULT_SIZES);
   }
+  SetCurrentStatementStartTimestamp();  // policies ask for now(), which else is when the worker started
   StartTransactionCommand();
   XactReadOnly = true;
   XactIsoLevel = XACT_READ_COMMITTED;  // whatever the defaults are: each commit needs a snapshot of its own

@@ -13,6 +13,7 @@
 #include "pg/invalidation.h"
 #include "pg/judge.h"
 #include "pg/log.h"
+#include "pg/message_feed.h"
 #include "pg/registry.h"
 #include "pg/relation_feed.h"
 #include "pg/row_json.h"
@@ -28,7 +29,8 @@ namespace realtime {
 
 class Feed::Impl {
  public:
-  explicit Impl(std::function<void(ToNetwork)> output) : output_(std::move(output)), judge_(&batch_) {
+  explicit Impl(std::function<void(ToNetwork)> output)
+      : messages_(output), output_(std::move(output)), judge_(&batch_) {
     invalidation::Register();
     InstallFunctionCounter();
   }
@@ -42,6 +44,7 @@ class Feed::Impl {
   bool in_transaction_ = false;
   uint64_t handed_over_ = 0;
   Registry registry_;
+  MessageFeed messages_;
 
  private:
   // What happens to the changes of one audience's kind of view: encoded once, sent to all their members.
@@ -53,7 +56,18 @@ class Feed::Impl {
 
   void OnBegin(const PgoutputMessage& message);
   void OnRelation(RelationInfo info);
+  // Rows are counted, because a connection that is lost in the midst of a commit brings it again from its beginning: broadcasts
+  // apart from the others, whose publication may come and go in between.
+  struct RowCount {
+    uint64_t read = 0;     // of this commit, on this connection ...
+    uint64_t to_skip = 0;  // ... and how many of them were handed over before the connection was lost in its midst
+    bool handed_over() const { return read < to_skip; }
+  };
+
   Step OnRow(const RowChange& row);
+  Step OnMessageRow(RelationFeed* feed, const RowChange& row);
+  Step JudgeRow(RelationFeed* feed, const RowChange& row);
+  bool IsPublished(const RowChange& row);
   bool CommitEnded();
   bool OpenFor(RelationFeed* feed);
   void FillRows(RelationFeed* feed, const RowChange& row);
@@ -70,9 +84,10 @@ class Feed::Impl {
   uint64_t relation_messages_ = 0;
 
   bool skipping_ = false;        // this commit was handed over before the connection was lost
-  uint64_t rows_read_ = 0;       // of this commit, on this connection ...
-  uint64_t rows_to_skip_ = 0;    // ... and how many of them were handed over before the connection was lost in its midst
+  RowCount rows_;
+  RowCount broadcasts_;
   uint64_t broken_lsn_ = 0;      // the commit in whose midst it was lost
+  bool commit_ended_ = false;    // ... for other backends too
   bool snapshot_taken_ = false;  // a snapshot that shows this commit has been taken
   uint32_t xid_ = 0;
   uint64_t commit_lsn_ = 0;
@@ -123,13 +138,14 @@ void Feed::Impl::Add(const Subscribe& request) {
 
 void Feed::Impl::OnBegin(const PgoutputMessage& message) {
   in_transaction_ = true;
-  snapshot_taken_ = false;
+  commit_ended_ = snapshot_taken_ = false;
   xid_ = message.xid;
   commit_lsn_ = message.commit_lsn;
   skipping_ = commit_lsn_ <= last_commit_lsn_;
   // The same WAL decodes to the same rows in the same order.
-  if (commit_lsn_ != broken_lsn_) rows_to_skip_ = 0;
-  rows_read_ = 0;
+  if (commit_lsn_ != broken_lsn_) rows_.to_skip = broadcasts_.to_skip = 0;
+  rows_.read = broadcasts_.read = 0;
+  messages_.OnBegin(xid_);
   if (!skipping_) registry_.OnCommit(commit_lsn_);
   commit_time_ = FormatCommitTime(message.commit_time_us);
 }
@@ -146,9 +162,11 @@ void Feed::Impl::OnRelation(RelationInfo info) {
 }
 
 bool Feed::Impl::CommitEnded() {
-  bool ended = false;
+  if (commit_ended_) return true;
+  bool* ended = &commit_ended_;
+  const uint32_t xid = xid_;
   PgError error;
-  if (PgTry([&] { ended = CommitHasEnded(xid_); }, &error)) return ended;
+  if (PgTry([=] { *ended = CommitHasEnded(xid); }, &error)) return commit_ended_;
   judge_.ForgetStates();
   batch_.Abort();
   if (failure_log::Due("commit end")) {
@@ -242,13 +260,42 @@ void Feed::Impl::Dispatch(RelationFeed* feed) {
 }
 
 Feed::Step Feed::Impl::OnRow(const RowChange& row) {
-  if (skipping_ || rows_read_ < rows_to_skip_) return Step::kConsumed;
+  if (skipping_) return Step::kConsumed;
   auto found = relations_.find(row.relation_oid);
   if (found == relations_.end()) return Step::kMalformed;
   RelationFeed* feed = found->second.get();
+  const bool is_broadcast = row.kind == ChangeKind::kInsert && feed->is_messages();
+  RowCount* count = is_broadcast ? &broadcasts_ : &rows_;
+  if (!count->handed_over()) {
+    Step step = is_broadcast ? OnMessageRow(feed, row) : JudgeRow(feed, row);
+    if (step != Step::kConsumed) return step;
+  }
+  ++count->read;
+  return Step::kConsumed;
+}
+
+// Of realtime.messages, which the stream carries for the broadcasts' sake.
+bool Feed::Impl::IsPublished(const RowChange& row) {
+  bool published = false;
+  PgError error;
+  if (PgTry([&] { published = messages_.IsPublished(row.relation_oid, row.kind); }, &error)) return published;
+  judge_.ForgetStates();
+  batch_.Abort();
+  Log(LogLevel::kInfo, "realtime could not read the publication of realtime.messages: " + error.Text());
+  return false;
+}
+
+Feed::Step Feed::Impl::OnMessageRow(RelationFeed* feed, const RowChange& row) {
+  if (!CommitEnded()) return Step::kWaiting;
+  messages_.Deliver(feed->info(), row.new_row);
+  return JudgeRow(feed, row);
+}
+
+Feed::Step Feed::Impl::JudgeRow(RelationFeed* feed, const RowChange& row) {
   if (!feed->HasListeners()) return Step::kConsumed;
-  if (!snapshot_taken_ && !CommitEnded()) return Step::kWaiting;
+  if (!CommitEnded()) return Step::kWaiting;
   if (!OpenFor(feed) || !FindTargets(feed, row.kind)) return Step::kConsumed;
+  if (feed->is_messages() && !IsPublished(row)) return Step::kConsumed;
   batch_.ResetRow();
   FillRows(feed, row);
   judge_.Run(feed, &change_, wanted_, &verdicts_);
@@ -267,6 +314,7 @@ Feed::Step Feed::Impl::OnMessage(std::string_view bytes) {
       OnBegin(message_);
       break;
     case PgoutputMessage::Kind::kCommit:
+      messages_.OnCommit();
       in_transaction_ = false;
       if (!skipping_) last_commit_lsn_ = commit_lsn_;
       handed_over_ = message_.end_lsn;
@@ -274,11 +322,8 @@ Feed::Step Feed::Impl::OnMessage(std::string_view bytes) {
     case PgoutputMessage::Kind::kRelation:
       OnRelation(std::move(message_.relation));
       break;
-    case PgoutputMessage::Kind::kRow: {
-      Step step = OnRow(message_.row);
-      if (step == Step::kConsumed) ++rows_read_;
-      return step;
-    }
+    case PgoutputMessage::Kind::kRow:
+      return OnRow(message_.row);
     case PgoutputMessage::Kind::kIgnored:
       break;
   }
@@ -296,7 +341,9 @@ void Feed::Impl::OnStreamStart(bool new_slot) {
   if (new_slot) {
     last_commit_lsn_ = handed_over_ = broken_lsn_ = 0;
   } else if (in_transaction_) {
-    if (commit_lsn_ != broken_lsn_ || rows_read_ > rows_to_skip_) rows_to_skip_ = rows_read_;
+    for (RowCount* count : {&rows_, &broadcasts_}) {
+      if (commit_lsn_ != broken_lsn_ || count->read > count->to_skip) count->to_skip = count->read;
+    }
     broken_lsn_ = commit_lsn_;
   }
   in_transaction_ = false;
@@ -310,6 +357,8 @@ void Feed::Add(const Subscribe& request) { impl_->Add(request); }
 void Feed::Remove(ChannelId channel) { impl_->registry_.Remove(channel); }
 size_t Feed::channel_count() const { return impl_->registry_.channel_count(); }
 Feed::Step Feed::OnMessage(std::string_view message) { return impl_->OnMessage(message); }
+void Feed::SkipBroadcast(uint32_t xid, std::string id) { impl_->messages_.Skip(xid, std::move(id)); }
+void Feed::ForgetSkipped() { impl_->messages_.ForgetSkipped(); }
 void Feed::EndBatch() { impl_->EndBatch(); }
 bool Feed::in_stream_transaction() const { return impl_->in_transaction_; }
 uint64_t Feed::handed_over_lsn() const { return impl_->handed_over_; }

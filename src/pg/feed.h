@@ -1,4 +1,5 @@
-// The change feed: stream messages and subscriptions in, deliveries out. Decides who may see each change.
+// The change feed: stream messages and subscriptions in, deliveries out. Decides who may see each change. Rows of
+// realtime.messages become broadcasts, whoever subscribes.
 // Database thread only. Everything that can ereport is guarded inside: no method raises, except the watchdog's FATAL (watchdog.h).
 #ifndef REALTIME_PG_FEED_H_
 #define REALTIME_PG_FEED_H_
@@ -7,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "core/door.h"
@@ -27,6 +29,11 @@ class Feed {
   void Add(const Subscribe& request);
   void Remove(ChannelId channel);
   size_t channel_count() const;
+
+  // The message `id` of this transaction, which has just committed, is delivered another way.
+  void SkipBroadcast(uint32_t xid, std::string id);
+  // There is no slot, so that none of these transactions will be seen.
+  void ForgetSkipped();
 
   // One pgoutput message. kWaiting: the change belongs to a transaction that is still in progress for other backends
   // (walsenders see commits at WAL flush); nothing was consumed, call again with the same bytes within a millisecond or

@@ -58,6 +58,7 @@ void WhileMemoryLasts(const F& fn) noexcept {
 }
 
 void RunBody(void (*fn)(void*), void* arg) {
+  SetCurrentStatementStartTimestamp();  // else now() is when the worker started
   StartTransactionCommand();
   PushActiveSnapshot(GetTransactionSnapshot());
   fn(arg);

@@ -65,7 +65,7 @@ const PolicyPlan* Judge::PolicyOf(RelationFeed* feed, Seat* seat) {
     seat->own_policy.reset(new PolicyPlan());
     batch_->scope()->Leave();
     EnterScope(*seat);
-    CompilePolicy(feed->table(), seat->own_policy.get());
+    CompilePolicy(feed->table(), PolicyAction::kSelect, seat->own_policy.get());
     batch_->scope()->Leave();
     if (invalidation::Generation() == generation) break;
   }

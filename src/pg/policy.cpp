@@ -48,19 +48,6 @@ void OnObjectAccess(ObjectAccessType access, Oid class_id, Oid object, int sub_i
   if (g_next_access_hook) g_next_access_hook(access, class_id, object, sub_id, arg);
 }
 
-// SELECT 1 FROM ONLY table, rewritten under the current user: its security quals are the policies.
-Query* RewrittenQuery(const Table& table) {
-  char* sql = psprintf("SELECT 1 FROM ONLY %s", table.sql_name.c_str());
-  List* raw = pg_parse_query(sql);
-  List* queries = pg_analyze_and_rewrite_fixedparams(linitial_node(RawStmt, raw), sql, nullptr, 0, nullptr);
-  Query* query = linitial_node(Query, queries);
-  // The name was read from the catalogs a moment ago; a rename in between makes it another table's.
-  if (rt_fetch(1, query->rtable)->relid != table.oid) {
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table %s was renamed", table.sql_name.c_str())));
-  }
-  return query;
-}
-
 TargetEntry* ParameterEntry(const Column& column) {
   Expr* value;
   if (column.dropped) {
@@ -166,16 +153,15 @@ void InstallFunctionCounter() {
 
 const FunctionCounts& FunctionLookups() { return g_lookups; }
 
-void CompilePolicy(const Table& table, PolicyPlan* plan) {
+void CompilePolicy(const Table& table, PolicyAction action, PolicyPlan* plan) {
   plan->context = AllocSetContextCreate(TopMemoryContext, "realtime policy", ALLOCSET_SMALL_SIZES);
   MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "realtime planning", ALLOCSET_DEFAULT_SIZES);
   MemoryContext caller = MemoryContextSwitchTo(scratch);
-  Query* query = RewrittenQuery(table);
-  List* quals = rt_fetch(1, query->rtable)->securityQuals;
-  if (quals == NIL) {
+  PolicyQuals found = RewritePolicies(table, action);
+  if (found.quals == NIL) {
     plan->kind = PolicyPlan::Kind::kAllow;
   } else {
-    CompileQuals(table, query, quals, plan);
+    CompileQuals(table, found.carrier, found.quals, plan);
   }
   MemoryContextSwitchTo(caller);
   MemoryContextDelete(scratch);

@@ -1,8 +1,9 @@
-// Row-level security compiled to something that judges a row without reading the table.
+// Row-level security compiled to something that judges a row without reading the table, or inserting into it.
 //
 // The rewritten query of SELECT ... FROM ONLY table under the role carries the role's policies as security quals of the
-// table's range-table entry. They become one boolean expression, evaluated in the list's order (CASE, not AND: as one
-// WHERE the planner would reorder them by cost and a guard would no longer precede what it guards):
+// table's range-table entry, that of an INSERT as check options (policy_rewrite.h). They become one boolean expression,
+// evaluated in the list's order (CASE, not AND: as one WHERE the planner would reorder them by cost and a guard would no
+// longer precede what it guards):
 //
 //   kExpression  no sub-queries: columns are external parameters, evaluated as a bare expression.
 //   kQuery       sub-queries: the table is replaced by a sub-select of the parameters behind OFFSET 0. That fence keeps the
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "pg/catalog.h"
+#include "pg/policy_rewrite.h"
 #include "pg/pg.h"
 
 extern "C" {
@@ -50,8 +52,8 @@ struct PolicyPlan {
 };
 
 // Compiles the policies of `table` for the current user, which must be the role (inside its RoleScope). May raise; *plan
-// then still owns its memory context.
-void CompilePolicy(const Table& table, PolicyPlan* plan);
+// then still owns its memory context. A check that comes out null has failed, for either action.
+void CompilePolicy(const Table& table, PolicyAction action, PolicyPlan* plan);
 
 // Counts look-ups of functions that are not built in, since the worker started: a difference over executor start means that
 // user code is involved. Of IMMUTABLE ones also separately: a difference over planning means that the plan may contain what

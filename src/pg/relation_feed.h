@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/change.h"
+#include "core/message_row.h"
 #include "pg/batch.h"
 #include "pg/catalog.h"
 #include "pg/filter_plan.h"
@@ -46,9 +47,11 @@ struct Seat {
 
 class RelationFeed {
  public:
-  RelationFeed(RelationInfo info, const Registry* registry) : info_(std::move(info)), registry_(registry) {}
+  RelationFeed(RelationInfo info, const Registry* registry)
+      : info_(std::move(info)), registry_(registry), is_messages_(IsMessagesTable(info_)) {}
 
   const RelationInfo& info() const { return info_; }
+  bool is_messages() const { return is_messages_; }  // the root of realtime.messages
   const Table& table() const { return table_; }
   std::vector<std::unique_ptr<Seat>>& seats() { return seats_; }
 
@@ -80,6 +83,7 @@ class RelationFeed {
 
   RelationInfo info_;
   const Registry* registry_;
+  const bool is_messages_;
   uint64_t layout_ = 0;      // of the registry, for cursor_
   size_t cursor_ = 0;        // audiences before it have been looked at
   std::vector<std::shared_ptr<Audience>> listeners_;  // those that match by name, in order

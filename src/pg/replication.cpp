@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
+#include <utility>
 
 #include "pg/settings.h"
 #include "pg/slot.h"
@@ -39,7 +40,9 @@ void Replication::LookForLeftover(int64_t now_ms) {
   if (!looked_for_leftover_) next_step_ms_ = now_ms;
 }
 
-void Replication::Want(bool wanted, int64_t now_ms) {
+void Replication::Want(bool wanted, bool changes, int64_t now_ms) {
+  // They may be wanted because their publication has just been made.
+  if (std::exchange(changes_wanted_, changes) != changes && live() && !carried_.changes) CheckSoon(0, now_ms);
   if (wanted == wanted_) return;
   wanted_ = wanted;
   if (!wanted) {
@@ -55,6 +58,7 @@ void Replication::Stop(int64_t now_ms) {
   missed_pending_.clear();
   missed_.clear();
   condition_.Clear();
+  no_publication_.Clear();
   if (state_ != State::kAbsent) DropSlotNow(now_ms);
 }
 
@@ -89,6 +93,7 @@ void Replication::Step(int64_t now_ms, bool socket_ready) {
     case State::kCreating: return ContinueCreating(now_ms);
     case State::kStarting: return ContinueStarting(now_ms);
     case State::kStreaming: return Supervise(now_ms);
+    case State::kReleasing: return ContinueReleasing(now_ms);
     case State::kDropping: return ContinueDropping(now_ms);
   }
 }
@@ -103,8 +108,9 @@ void Replication::BeginAttempt(int64_t now_ms) {
 }
 
 bool Replication::CheckServer(int64_t now_ms) {
-  StreamRequirement missing = FirstMissingRequirement(publication_);
-  if (missing.reason.empty()) return true;
+  StreamPublications existing{true, false};  // when that cannot be read, the walsender's words are better than a guess
+  StreamRequirement missing = FirstMissingRequirement(publication_, &existing);
+  if (missing.reason.empty()) return ChoosePublications(existing, now_ms);
   Trouble(missing.reason, missing.hint);
   // Decoding looks at the catalogs as they were at each change, so a slot from before the publication's return fails.
   if (missing.is_publication && have_slot_) {
@@ -173,7 +179,7 @@ void Replication::ContinueCreating(int64_t now_ms) {
 
 void Replication::StartStream(int64_t now_ms) {
   Enter(State::kStarting, now_ms, now_ms + kRecheckMs);
-  if (!link_.SendStart(slot_name_, publication_)) OnLinkFailure(now_ms);
+  if (!link_.SendStart(slot_name_, PublicationNames())) OnLinkFailure(now_ms);
 }
 
 void Replication::ContinueStarting(int64_t now_ms) {
@@ -186,7 +192,7 @@ void Replication::ContinueStarting(int64_t now_ms) {
     default: return OnLinkFailure(now_ms);
   }
   Enter(State::kStreaming, now_ms, now_ms + kCheckMs);
-  slot_checked_ms_ = now_ms;
+  checked_ms_ = now_ms;
   link_.SetConfirmed(confirmed_lsn_);
   started_ = new_slot_;
   new_slot_ = false;
@@ -234,21 +240,29 @@ void Replication::Confirm(uint64_t lsn, bool at_once, int64_t now_ms) {
   if (!link_.SendStatus()) OnLinkFailure(now_ms);
 }
 
+// What Supervise looks at once a second.
+void Replication::CheckSoon(int64_t delay_ms, int64_t now_ms) {
+  checked_ms_ = now_ms + delay_ms - kCheckMs;
+  next_step_ms_ = std::min(next_step_ms_, now_ms + delay_ms);
+}
+
 void Replication::Supervise(int64_t now_ms) {
   if (link_.wants_write() && !link_.Flush()) return OnLinkFailure(now_ms);
   if (report_due_) Confirm(confirmed_lsn_, false, now_ms);
   if (state_ != State::kStreaming || now_ms < next_step_ms_) return;
-  next_step_ms_ = std::min(slot_checked_ms_ + kCheckMs, report_due_ ? reported_ms_ + kReportMs : kNever);
+  next_step_ms_ = std::min(checked_ms_ + kCheckMs, report_due_ ? reported_ms_ + kReportMs : kNever);
   if (now_ms < next_step_ms_) return;
-  slot_checked_ms_ = now_ms;
+  checked_ms_ = now_ms;
   next_step_ms_ = now_ms + kCheckMs;
 
-  StreamRequirement missing = FirstMissingRequirement(publication_);
+  StreamPublications existing = carried_;
+  StreamRequirement missing = FirstMissingRequirement(publication_, &existing);
   if (!missing.reason.empty()) {
     Trouble(missing.reason, missing.hint);
     return Renew(missing.reason, now_ms);
   }
   KeepSlot(now_ms);
+  if (state_ == State::kStreaming) FollowPublications(existing, now_ms);
 }
 
 // ---- failures and ends ----
@@ -268,7 +282,8 @@ void Replication::OnLinkFailure(int64_t now_ms) {
   Trouble("the change stream is not available: " + error, HintForStreamError(error, conninfo_));
   cause_ = kFailedText;  // the server's own words may name paths and roles: they are for the log
   if (was_streaming) failures_++;
-  if (have_slot_ && was_streaming && (failures_ >= kHopelessFailures || sqlstate == kUndefinedObject)) {
+  undefined_object_ = was_streaming && sqlstate == kUndefinedObject;
+  if (have_slot_ && was_streaming && failures_ >= kHopelessFailures) {
     return Renew(kFailedText, now_ms);
   }
   backoff_ms_ = was_stable || backoff_ms_ == 0 ? kFirstBackoffMs : std::min(backoff_ms_ * 2, kLastBackoffMs);
@@ -293,6 +308,7 @@ std::string Replication::TakeMissed() {
 
 std::string Replication::Cause() const {
   if (!condition_.reason().empty()) return cause_;
+  if (live() && !carried_.changes) return MissingPublication(publication_).reason;
   if (state_ == State::kCreating) return "creation of the replication slot waits for older transactions to end";
   if (state_ == State::kDropping) return "the previous replication slot is being dropped";
   return "the replication connection is being established";

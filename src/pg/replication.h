@@ -2,12 +2,17 @@
 //
 //   kAbsent ----wanted----> kConnecting --> kCreating --> kStarting --> kStreaming
 //      ^                      |                (only without a slot)        |
-//      |                      +------------- any failure ---------+---------+
-//      |                                                          v
-//      +--- slot dropped --- kDropping <--- must be made anew --- kWaiting --back-off--> kConnecting
+//      |                      +------------- any failure ---------+---------+--- other publications --> kReleasing
+//      |                                                          v                                        |
+//      +--- slot dropped --- kDropping <--- must be made anew --- kWaiting --back-off--> kConnecting <-----+
 //
 // The slot outlives connections, so that a lost one resumes where it stopped; it ends when nobody has wanted the stream for
-// a minute, when it cannot be continued (invalidated, too far behind, stalled, publication gone) and with the process.
+// a minute, when it cannot be continued (invalidated, too far behind, stalled, both publications gone) and with the process.
+//
+// A stream carries what exists of two publications: the user's, with the changes that clients subscribe to, and the one of
+// realtime.messages. When one appears or disappears, a new connection goes on with the same slot, so that nothing of the
+// other is missed. Decoding sees the catalogs as they were at each change, so one that has appeared is waited for until
+// everything before it has been read.
 // Pull style: the worker's loop waits on socket(), calls Step, and takes messages with Next. Database thread only; nothing
 // here blocks or raises. Times are milliseconds of a monotonic clock.
 #ifndef REALTIME_PG_REPLICATION_H_
@@ -17,9 +22,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/stall_clock.h"
 #include "pg/log.h"
+#include "pg/stream_requirements.h"
 #include "pg/walsender_link.h"
 
 namespace realtime {
@@ -30,8 +37,8 @@ class Replication {
  public:
   // Once, before anything else: the next Step drops a slot that a crash has left over.
   void LookForLeftover(int64_t now_ms);
-  // Somebody needs the stream, or nobody does any more.
-  void Want(bool wanted, int64_t now_ms);
+  // Somebody needs the stream, or nobody does any more; `changes`: needs the user's publication in it.
+  void Want(bool wanted, bool changes, int64_t now_ms);
   // Ends the stream and drops the slot now, however recently it was wanted (DROP EXTENSION).
   void Stop(int64_t now_ms);
   // Settings were reloaded: a stream made with other ones is made anew.
@@ -43,8 +50,14 @@ class Replication {
   int64_t next_step_ms() const { return next_step_ms_; }
 
   bool live() const { return state_ == State::kStreaming; }
-  // Why it is not live, for a client: never empty.
+  bool carries_changes() const { return live() && carried_.changes; }
+  bool carries_messages() const { return live() && carried_.messages; }
+  // Why it does not carry changes, for a client: never empty.
   std::string Cause() const;
+  // It is not live, and waiting for a moment will not help.
+  bool has_trouble() const { return !condition_.reason().empty(); }
+  // Commits from now on may be read later, even if it is not live.
+  bool may_have_slot() const { return have_slot_ || creating_; }
   // Set once per start of the stream; true when with a new slot.
   std::optional<bool> TakeStart();
   // What clients must be told after changes were missed; empty mostly.
@@ -71,9 +84,9 @@ class Replication {
 
  private:
   static constexpr int64_t kRecheckMs = 5000;  // of what only a DBA can mend
-  static constexpr int64_t kCheckMs = 900;     // publication and slot while streaming: noticed within a second
+  static constexpr int64_t kCheckMs = 900;     // publications and slot while streaming: noticed within a second
 
-  enum class State : uint8_t { kAbsent, kWaiting, kConnecting, kCreating, kStarting, kStreaming, kDropping };
+  enum class State : uint8_t { kAbsent, kWaiting, kConnecting, kCreating, kStarting, kStreaming, kReleasing, kDropping };
 
   void Enter(State state, int64_t now_ms, int64_t next_step_ms);
   void BeginAttempt(int64_t now_ms);
@@ -85,7 +98,13 @@ class Replication {
   void ContinueCreating(int64_t now_ms);
   void StartStream(int64_t now_ms);
   void ContinueStarting(int64_t now_ms);
+  void CheckSoon(int64_t delay_ms, int64_t now_ms);
   void Supervise(int64_t now_ms);
+  std::vector<std::string> PublicationNames() const;
+  bool ChoosePublications(const StreamPublications& existing, int64_t now_ms);
+  void FollowPublications(const StreamPublications& existing, int64_t now_ms);
+  void NoteMissingPublication(bool exists);
+  void ContinueReleasing(int64_t now_ms);
   void Trouble(const std::string& reason, const std::string& hint = "");
   void ContinueDropping(int64_t now_ms);
   void WaitForRelease(int active_pid, int64_t now_ms);
@@ -107,6 +126,7 @@ class Replication {
   int64_t entered_ms_ = 0;
   int64_t next_step_ms_ = INT64_MAX;
   bool wanted_ = false;
+  bool changes_wanted_ = false;
   int64_t unwanted_since_ms_ = 0;
   bool looked_for_leftover_ = false;
   bool have_slot_ = false;     // made by this process
@@ -114,14 +134,19 @@ class Replication {
   uint64_t creation_lsn_ = 0;  // ... which keeps the WAL from about here on
   bool new_slot_ = false;      // and the stream on it has not started yet
   int64_t backoff_ms_ = 0;
+  bool undefined_object_ = false;  // decoding failed for the lack of something
   int failures_ = 0;        // of the stream, without progress in between
   int walsender_pid_ = 0;   // the last one of ours that was seen
-  int64_t slot_checked_ms_ = 0;
+  int64_t checked_ms_ = 0;  // slot and publications
 
   // What the slot and the stream were made with.
   std::string slot_name_;
   std::string publication_;
   std::string conninfo_;
+  StreamPublications carried_;
+  uint64_t appeared_lsn_ = 0;  // a publication that is not carried exists since this position at the latest; zero: none
+  int64_t appeared_ms_ = 0;
+  Condition no_publication_;   // somebody waits for changes, and the stream carries none
 
   uint64_t confirmed_lsn_ = 0;
   StallClock stall_;  // of the slot's confirmed position

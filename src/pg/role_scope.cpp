@@ -14,30 +14,29 @@ void SetLocal(const char* name, const char* value) {
   (void)set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-void SetText(const char* name, const std::string& utf8) {
-  SetLocal(name, DatabaseConverts() ? ToServerText(utf8) : utf8.c_str());
-}
+void SetText(const char* name, const char* utf8) { SetLocal(name, DatabaseConverts() ? ToServerText(utf8) : utf8); }
 
 // What a policy may have been told by an earlier request must not shine through where this identity says nothing.
-void SetRequest(const Identity* identity) {
-  static const std::string kNone;  // function-local: nothing is constructed in the postmaster
-  SetText("request.jwt.claims", identity ? identity->claims : kNone);
-  SetText("request.jwt.claim.sub", identity ? identity->sub : kNone);
-  SetText("request.jwt.claim.role", identity ? identity->role : kNone);
-  SetText("request.headers", identity ? identity->headers : kNone);
+void SetRequest(const Identity* identity, const char* topic) {
+  SetText("request.jwt.claims", identity ? identity->claims.c_str() : "");
+  SetText("request.jwt.claim.sub", identity ? identity->sub.c_str() : "");
+  SetText("request.jwt.claim.role", identity ? identity->role.c_str() : "");
+  SetText("request.headers", identity ? identity->headers.c_str() : "");
+  SetText("realtime.topic", topic ? topic : "");
 }
 
 }  // namespace
 
-void RoleScope::Enter(uint32_t role_oid, const char* role_name, const Identity* identity) {
+void RoleScope::Enter(uint32_t role_oid, const char* role_name, const Identity* identity, const char* topic) {
   GetUserIdAndSecContext(reinterpret_cast<Oid*>(&saved_user_), &saved_context_);
   nest_level_ = NewGUCNestLevel();
   SetLocal("role", role_name);
-  SetRequest(identity);
+  SetRequest(identity, topic);
   SetUserIdAndSecContext(role_oid, saved_context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
   active_ = true;
   role_oid_ = role_oid;
   identity_ = identity;
+  topic_ = topic;
 }
 
 void RoleScope::Leave() {
@@ -47,10 +46,10 @@ void RoleScope::Leave() {
   active_ = false;
 }
 
-void RoleScope::Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh) {
-  if (active_ && !fresh && role_oid_ == role_oid && identity_ == identity) return;
+void RoleScope::Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh, const char* topic) {
+  if (active_ && !fresh && role_oid_ == role_oid && identity_ == identity && topic_ == topic) return;
   Leave();
-  Enter(role_oid, role_name, identity);
+  Enter(role_oid, role_name, identity, topic);
 }
 
 }  // namespace realtime

@@ -1,7 +1,7 @@
 // The security context of an evaluation: everything that may call user code (policies, planning, casts, domain checks,
 // generation expressions) runs inside one of these.
 //
-// Entering opens a GUC nest level, sets `role` and the request.* settings in it, then switches the user with
+// Entering opens a GUC nest level, sets `role`, realtime.topic and the request.* settings in it, then switches the user with
 // SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION: from there SET ROLE, SET SESSION AUTHORIZATION and
 // set_config('role', ...) are errors, and whatever else the code sets is undone when the scope is left (user and context
 // first, then the GUC level). With a plain SET ROLE a policy function could become superuser.
@@ -20,13 +20,14 @@ namespace realtime {
 class RoleScope {
  public:
   // Becomes `role_oid`, with the settings of `identity` visible to policies; identity may be null (a table owner's scope
-  // sees no request settings).
-  void Enter(uint32_t role_oid, const char* role_name, const Identity* identity);
+  // sees no request settings). `topic` is the channel's that is being authorized, as UTF-8 without NUL; null: none.
+  void Enter(uint32_t role_oid, const char* role_name, const Identity* identity, const char* topic = nullptr);
   void Leave();
 
-  // Makes sure the scope is that of (role, identity), entering or switching when it is not. With `fresh` it always starts
-  // anew, for code that may have changed settings.
-  void Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh);
+  // Makes sure the scope is that of (role, identity, topic), entering or switching when it is not. With `fresh` it always
+  // starts anew, for code that may have changed settings. Identity and topic are told apart by their address: leave the
+  // scope before either is freed.
+  void Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh, const char* topic = nullptr);
 
   bool active() const { return active_; }
   void Forget() { active_ = false; }
@@ -35,6 +36,7 @@ class RoleScope {
   bool active_ = false;
   uint32_t role_oid_ = 0;
   const Identity* identity_ = nullptr;
+  const char* topic_ = nullptr;
   uint32_t saved_user_ = 0;
   int saved_context_ = 0;
   int nest_level_ = 0;

@@ -3,15 +3,12 @@
 #include <climits>
 #include <cstring>
 #include <string_view>
-#include <utility>
 
-#include "pg/guard.h"
-#include "pg/log.h"
+#include "pg/key_files.h"
 
 #include "pg/pg.h"
 
 extern "C" {
-#include "storage/fd.h"
 #include "utils/guc.h"
 }
 
@@ -27,7 +24,14 @@ char* listen_addresses;
 char* jwt_secret;
 char* jwt_secret_next;
 char* jwt_secret_file;
+char* jwks;
+char* jwt_claim_validators;
+char* publishable_key;
+char* publishable_role;
+char* secret_key;
+char* secret_role;
 char* topic;
+bool private_only;
 int port;
 int max_slot_lag_mb;
 int max_slot_age_ms;
@@ -35,15 +39,22 @@ int max_connections;
 int max_channels_per_client;
 int max_message_size;
 int max_json_depth;
+int max_payload_size;
+int max_rest_body;
+int max_joins_per_second;
+int max_events_per_second;
+int max_presence_events_per_second;
+int client_presence_max_calls;
+int client_presence_window_ms;
+int authorization_ttl_ms;
+int no_channel_timeout_ms;
+int message_retention_minutes;
 int max_client_queue_kb;
 int max_mailbox_kb;
 int idle_timeout_ms;
 int slow_client_grace_ms;
 int policy_timeout_ms;
 int drain_timeout_ms;
-
-// A secret is short; a larger file is the wrong file.
-constexpr size_t kMaxSecretFile = 64 * 1024;
 
 // GUC_SUPERUSER_ONLY lets members of pg_read_all_settings read; a signing key is more than a setting.
 const char* ShowSecret(const char* value) {
@@ -52,6 +63,8 @@ const char* ShowSecret(const char* value) {
 }
 const char* ShowJwtSecret() { return ShowSecret(jwt_secret); }
 const char* ShowJwtSecretNext() { return ShowSecret(jwt_secret_next); }
+const char* ShowJwks() { return ShowSecret(jwks); }
+const char* ShowSecretKey() { return ShowSecret(secret_key); }
 const char* ShowConninfo() { return ShowSecret(conninfo); }
 
 bool CheckSlotName(char** newval, void** /*extra*/, GucSource /*source*/) {
@@ -68,6 +81,21 @@ bool CheckName(char** newval, void** /*extra*/, GucSource /*source*/) {
   size_t length = *newval ? strlen(*newval) : 0;
   if (length > 0 && length < NAMEDATALEN) return true;
   GUC_check_errdetail("A name has 1 to %d bytes.", NAMEDATALEN - 1);
+  return false;
+}
+
+// Keys come in URLs, where blanks are dropped and escapes decoded: a key with such could not be presented. A short one could
+// be guessed.
+bool CheckOpaqueKey(char** newval, void** /*extra*/, GucSource /*source*/) {
+  constexpr size_t kShortest = 16;
+  constexpr size_t kLongest = 1024;
+  std::string_view key = *newval ? *newval : "";
+  if (key.empty()) return true;
+  bool printable = key.find('%') == std::string_view::npos;
+  for (char c : key) printable = printable && c > ' ' && c < '\x7f';
+  if (printable && key.size() >= kShortest && key.size() <= kLongest) return true;
+  GUC_check_errdetail("A key has %zu to %zu printable ASCII characters and neither blanks nor percent signs.", kShortest,
+                      kLongest);
   return false;
 }
 
@@ -101,6 +129,18 @@ const StringSetting kStrings[] = {
      kSecret, nullptr, ShowJwtSecretNext},
     {"realtime.jwt_secret_file", "File that holds a key, relative to the data directory; an alternative to jwt_secret.",
      &jwt_secret_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr},
+    {"realtime.jwks", "Key set (JWKS) for tokens with a kid: JSON, or a file relative to the data directory.", &jwks, "",
+     PGC_SIGHUP, kSecret, nullptr, ShowJwks},
+    {"realtime.jwt_claim_validators", "Claims that every token must carry with these values, as a JSON object.",
+     &jwt_claim_validators, "", PGC_SIGHUP, 0, nullptr, nullptr},
+    {"realtime.publishable_key", "Opaque API key (sb_publishable_...) that stands for publishable_role.", &publishable_key,
+     "", PGC_SIGHUP, 0, CheckOpaqueKey, nullptr},
+    {"realtime.publishable_role", "Role of who presents publishable_key.", &publishable_role, "anon", PGC_SIGHUP, 0,
+     CheckName, nullptr},
+    {"realtime.secret_key", "Opaque API key (sb_secret_...) that stands for secret_role.", &secret_key, "", PGC_SIGHUP,
+     kSecret, CheckOpaqueKey, ShowSecretKey},
+    {"realtime.secret_role", "Role of who presents secret_key.", &secret_role, "service_role", PGC_SIGHUP, 0, CheckName,
+     nullptr},
     {"realtime.topic", "Topic that is being authorized; set by the worker for policies.", &topic, "", PGC_USERSET,
      GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr, nullptr},
 };
@@ -115,7 +155,20 @@ struct IntSetting {
   int flags;
 };
 
+struct BoolSetting {
+  const char* name;
+  const char* help;
+  bool* variable;
+  bool initial;
+};
+
+const BoolSetting kBools[] = {
+    {"realtime.private_only", "Refuse public channels.", &private_only, false},
+};
+
 constexpr int kMaxMilliseconds = 24 * 60 * 60 * 1000;
+constexpr int kMaxRate = 1000 * 1000;
+constexpr int kMinutesPerDay = 24 * 60;
 
 // Upper limits keep sums of sizes far from overflow; lower limits keep the worker able to serve one client.
 const IntSetting kInts[] = {
@@ -131,6 +184,26 @@ const IntSetting kInts[] = {
     {"realtime.max_message_size", "Largest message accepted from a client.", &max_message_size, 5000000, 1024,
      256 * 1024 * 1024, GUC_UNIT_BYTE},
     {"realtime.max_json_depth", "Deepest nesting accepted in a client's message.", &max_json_depth, 64, 8, 1000, 0},
+    {"realtime.max_payload_size", "Largest payload of one broadcast or presence message.", &max_payload_size, 3000 * 1000,
+     1024, 256 * 1024 * 1024, GUC_UNIT_BYTE},
+    {"realtime.max_rest_body", "Largest body of one REST request.", &max_rest_body, 8 * 1024 * 1024, 1024,
+     256 * 1024 * 1024, GUC_UNIT_BYTE},
+    {"realtime.max_joins_per_second", "Joins per second of all clients together; 0: no limit.", &max_joins_per_second, 1000,
+     0, kMaxRate, 0},
+    {"realtime.max_events_per_second", "Broadcasts per second of one connection, or of one caller over REST; 0: no limit.",
+     &max_events_per_second, 1000, 0, kMaxRate, 0},
+    {"realtime.max_presence_events_per_second", "Presence events per second of all clients together; 0: no limit.",
+     &max_presence_events_per_second, 1000, 0, kMaxRate, 0},
+    {"realtime.client_presence_max_calls", "Presence calls of one channel per client_presence_window; 0: no limit.",
+     &client_presence_max_calls, 5, 0, kMaxRate, 0},
+    {"realtime.client_presence_window", "Time for which client_presence_max_calls counts.", &client_presence_window_ms,
+     30 * 1000, 100, kMaxMilliseconds, GUC_UNIT_MS},
+    {"realtime.authorization_ttl", "Age at which the policies are asked again whether a client may use a private channel.",
+     &authorization_ttl_ms, 60 * 1000, 1000, kMaxMilliseconds, GUC_UNIT_MS},
+    {"realtime.no_channel_timeout", "Time without a channel after which a client that had one is disconnected; 0: never.",
+     &no_channel_timeout_ms, 10 * 60 * 1000, 0, kMaxMilliseconds, GUC_UNIT_MS},
+    {"realtime.message_retention", "Age at which rows of realtime.messages are removed.", &message_retention_minutes,
+     3 * kMinutesPerDay, 60, 365 * kMinutesPerDay, GUC_UNIT_MIN},
     {"realtime.max_client_queue", "Bytes waiting for one client at which it counts as slow.", &max_client_queue_kb, 16384,
      64, 1024 * 1024, GUC_UNIT_KB},
     {"realtime.max_mailbox", "Bytes waiting for the network thread at which the change stream pauses.", &max_mailbox_kb,
@@ -149,23 +222,20 @@ void DefineString(const StringSetting& s) {
   DefineCustomStringVariable(s.name, s.help, nullptr, s.variable, s.initial, s.context, s.flags, s.check, nullptr, s.show);
 }
 
+void DefineBool(const BoolSetting& s) {
+  DefineCustomBoolVariable(s.name, s.help, nullptr, s.variable, s.initial, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+}
+
 void DefineInt(const IntSetting& s) {
   DefineCustomIntVariable(s.name, s.help, nullptr, s.variable, s.initial, s.lowest, s.highest, PGC_SIGHUP, s.flags, nullptr,
                           nullptr, nullptr);
-}
-
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
 std::vector<std::string> SplitList(std::string_view text) {
   std::vector<std::string> parts;
   while (!text.empty()) {
     size_t comma = text.find(',');
-    std::string_view part = Trim(text.substr(0, comma));
+    std::string_view part = TrimBlanks(text.substr(0, comma));
     if (part.size() >= 2 && part.front() == '"' && part.back() == '"') part = part.substr(1, part.size() - 2);
     if (!part.empty()) parts.emplace_back(part);
     if (comma == std::string_view::npos) break;
@@ -174,61 +244,56 @@ std::vector<std::string> SplitList(std::string_view text) {
   return parts;
 }
 
-// *length stays -1 when the file cannot be read or fills the whole buffer; *reason, an errno, says why.
-void ReadSecretFile(const char* path, char* buffer, size_t size, int* length, int* reason) {
-  FILE* file = AllocateFile(path, "r");
-  if (file == nullptr) {
-    *reason = errno;
-    return;
-  }
-  size_t got = fread(buffer, 1, size, file);
-  if (ferror(file)) {
-    *reason = errno;
-  } else if (got == size) {
-    *reason = EFBIG;
-  } else {
-    *length = static_cast<int>(got);
-  }
-  FreeFile(file);
+// A burst of ten seconds' worth is not held back.
+Rate PerSecond(int amount) {
+  double rate = amount;
+  return Rate{rate, 1000, 10 * rate};
 }
 
-std::string SecretFromFile(const char* path) {
-  static Condition* unreadable = new Condition;  // for life: no destructor at exit
-  std::string buffer(kMaxSecretFile, '\0');
-  char* bytes = buffer.data();
-  int length = -1;
-  int reason = 0;
-  PgError error;
-  bool done = PgTry([&] { ReadSecretFile(path, bytes, kMaxSecretFile, &length, &reason); }, &error);
-  if (length < 0) {
-    unreadable->Set(std::string("could not read realtime.jwt_secret_file \"") + path +
-                    "\": " + (done ? strerror(reason) : error.Text()));
-    return {};
-  }
-  unreadable->Clear();
-  buffer.resize(static_cast<size_t>(length));
-  return std::string(Trim(buffer));
+Rate PresenceCalls() {
+  double calls = client_presence_max_calls;
+  return Rate{calls, static_cast<double>(client_presence_window_ms), calls};
 }
 
-std::vector<std::string> Secrets() {
-  std::vector<std::string> secrets;
-  for (const char* secret : {jwt_secret, jwt_secret_next}) {
-    if (secret != nullptr && secret[0] != '\0') secrets.emplace_back(secret);
-  }
-  if (jwt_secret_file != nullptr && jwt_secret_file[0] != '\0') {
-    std::string secret = SecretFromFile(jwt_secret_file);
-    if (!secret.empty()) secrets.push_back(std::move(secret));
-  }
-  return secrets;
+const char* Text(const char* value) { return value ? value : ""; }
+
+TokenRules ReadTokens() {
+  KeySettings keys;
+  keys.jwt_secret = Text(jwt_secret);
+  keys.jwt_secret_next = Text(jwt_secret_next);
+  keys.jwt_secret_file = Text(jwt_secret_file);
+  keys.jwks = Text(jwks);
+  keys.jwt_claim_validators = Text(jwt_claim_validators);
+  keys.publishable_key = Text(publishable_key);
+  keys.publishable_role = Text(publishable_role);
+  keys.secret_key = Text(secret_key);
+  keys.secret_role = Text(secret_role);
+  return ReadTokenRules(keys);
 }
 
 constexpr size_t kKilobyte = 1024;
+
+void SetLimits(Settings* settings) {
+  settings->max_connections = max_connections;
+  settings->max_channels_per_client = max_channels_per_client;
+  settings->max_message_size = static_cast<size_t>(max_message_size);
+  settings->max_json_depth = max_json_depth;
+  settings->max_payload_size = static_cast<size_t>(max_payload_size);
+  settings->max_rest_body = static_cast<size_t>(max_rest_body);
+  settings->joins = PerSecond(max_joins_per_second);
+  settings->events = PerSecond(max_events_per_second);
+  settings->presence_events = PerSecond(max_presence_events_per_second);
+  settings->presence_calls = PresenceCalls();
+  settings->max_client_queue = static_cast<size_t>(max_client_queue_kb) * kKilobyte;
+  settings->max_mailbox = static_cast<size_t>(max_mailbox_kb) * kKilobyte;
+}
 
 }  // namespace
 
 void Define() {
   for (const StringSetting& setting : kStrings) DefineString(setting);
   for (const IntSetting& setting : kInts) DefineInt(setting);
+  for (const BoolSetting& setting : kBools) DefineBool(setting);
   MarkGUCPrefixReserved("realtime");
 }
 
@@ -240,19 +305,19 @@ int PolicyTimeoutMs() { return policy_timeout_ms; }
 int MaxSlotLagMb() { return max_slot_lag_mb; }
 int MaxSlotAgeMs() { return max_slot_age_ms; }
 int DrainTimeoutMs() { return drain_timeout_ms; }
+size_t MaxPayloadSize() { return static_cast<size_t>(max_payload_size); }
+int MessageRetentionMinutes() { return message_retention_minutes; }
 
 SettingsPtr ForNetwork(bool serving) {
   auto settings = std::make_shared<Settings>();
   settings->serving = serving;
-  settings->listen_addresses = SplitList(listen_addresses ? listen_addresses : "");
+  settings->listen_addresses = SplitList(Text(listen_addresses));
   settings->port = port;
-  settings->jwt_secrets = Secrets();
-  settings->max_connections = max_connections;
-  settings->max_channels_per_client = max_channels_per_client;
-  settings->max_message_size = static_cast<size_t>(max_message_size);
-  settings->max_json_depth = max_json_depth;
-  settings->max_client_queue = static_cast<size_t>(max_client_queue_kb) * kKilobyte;
-  settings->max_mailbox = static_cast<size_t>(max_mailbox_kb) * kKilobyte;
+  settings->tokens = ReadTokens();
+  settings->private_only = private_only;
+  SetLimits(settings.get());
+  settings->authorization_ttl_ms = authorization_ttl_ms;
+  settings->no_channel_timeout_ms = no_channel_timeout_ms;
   settings->idle_timeout_ms = idle_timeout_ms;
   settings->slow_client_grace_ms = slow_client_grace_ms;
   settings->drain_timeout_ms = drain_timeout_ms;

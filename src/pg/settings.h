@@ -20,6 +20,8 @@ int PolicyTimeoutMs();
 int MaxSlotLagMb();
 int MaxSlotAgeMs();  // zero: no limit
 int DrainTimeoutMs();
+int MessageRetentionMinutes();
+size_t MaxPayloadSize();  // bytes
 
 // A snapshot for the network thread.
 SettingsPtr ForNetwork(bool serving);

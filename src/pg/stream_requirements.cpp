@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "pg/guard.h"
+#include "pg/message_upkeep.h"
 
 #include "pg/pg.h"
 
@@ -64,13 +65,6 @@ bool LookUpNames(std::string* user, std::string* database) {
   return found && database_name[0] != '\0';
 }
 
-bool PublicationExists(const std::string& name) {
-  const char* text = name.c_str();
-  bool exists = true;  // when the look-up fails, the walsender's own words are better than a guess
-  InTransaction([&] { exists = OidIsValid(get_publication_oid(text, true)); }, nullptr);
-  return exists;
-}
-
 // The line that lets the worker in. `peer` works only where the operating system's user is called like the role.
 std::string HbaHint() {
   std::string user, database;
@@ -95,7 +89,24 @@ bool Contains(const std::string& text, const char* part) { return text.find(part
 
 }  // namespace
 
-StreamRequirement FirstMissingRequirement(const std::string& publication) {
+void LookAtPublications(const std::string& publication, StreamPublications* existing) {
+  const char* name = publication.c_str();
+  StreamPublications found;
+  bool done = InTransaction(
+      [&] {
+        found.changes = OidIsValid(get_publication_oid(name, true));
+        found.messages = OidIsValid(get_publication_oid(kMessagesPublication, true));
+      },
+      nullptr);
+  if (done) *existing = found;
+}
+
+StreamRequirement MissingPublication(const std::string& publication) {
+  return {"publication \"" + publication + "\" does not exist",
+          "Create it, for example with realtime.publish('schema.table'), or set realtime.publication.", true};
+}
+
+StreamRequirement FirstMissingRequirement(const std::string& publication, StreamPublications* existing) {
   if (wal_level < WAL_LEVEL_LOGICAL) {
     return {"wal_level is not logical", "Set wal_level = logical and restart the server."};
   }
@@ -103,11 +114,8 @@ StreamRequirement FirstMissingRequirement(const std::string& publication) {
     return {"max_replication_slots is 0", "Raise max_replication_slots and restart the server."};
   }
   if (max_wal_senders == 0) return {"max_wal_senders is 0", "Raise max_wal_senders and restart the server."};
-  if (!PublicationExists(publication)) {
-    return {"publication \"" + publication + "\" does not exist",
-            "Create it, for example with realtime.publish('schema.table'), or set realtime.publication.", true};
-  }
-  return {};
+  LookAtPublications(publication, existing);
+  return existing->any() ? StreamRequirement() : MissingPublication(publication);
 }
 
 bool FindWalsender(const std::string& conninfo, WalsenderAddress* address) {

@@ -15,8 +15,30 @@ struct StreamRequirement {
   bool is_publication = false;  // mended by a statement; the others need a restart of the server
 };
 
-// Opens a transaction of its own.
-StreamRequirement FirstMissingRequirement(const std::string& publication);
+// What a stream carries, one publication each: the changes that clients subscribe to, and the rows of realtime.messages.
+struct StreamPublications {
+  bool changes = false;
+  bool messages = false;
+
+  bool any() const { return changes || messages; }
+  bool Includes(const StreamPublications& other) const {
+    return (changes || !other.changes) && (messages || !other.messages);
+  }
+  StreamPublications Without(const StreamPublications& other) const {
+    return {changes && !other.changes, messages && !other.messages};
+  }
+  StreamPublications InCommonWith(const StreamPublications& other) const {
+    return {changes && other.changes, messages && other.messages};
+  }
+};
+
+// Which of the two exist, `publication` being the one of the changes. Opens a transaction of its own; *existing stays as it
+// was when the catalogs cannot be read.
+void LookAtPublications(const std::string& publication, StreamPublications* existing);
+StreamRequirement MissingPublication(const std::string& publication);
+
+// Opens a transaction of its own. One of the publications is enough; *existing as above.
+StreamRequirement FirstMissingRequirement(const std::string& publication, StreamPublications* existing);
 
 // Where the walsender of this database is reached: `conninfo`, else the first Unix socket, else the first TCP address, as
 // the bootstrap superuser. False when the catalogs could not be read.

@@ -157,8 +157,13 @@ bool WalsenderLink::SendCreateSlot(const std::string& slot) {
 }
 
 // From 0/0: the server then starts at the position that the slot has confirmed.
-bool WalsenderLink::SendStart(const std::string& slot, const std::string& publication) {
-  std::string options = "proto_version '1', publication_names " + Quoted(Quoted(publication, '"'), '\'');
+bool WalsenderLink::SendStart(const std::string& slot, const std::vector<std::string>& publications) {
+  std::string names;
+  for (const std::string& publication : publications) {
+    if (!names.empty()) names += ',';
+    names += Quoted(publication, '"');
+  }
+  std::string options = "proto_version '1', publication_names " + Quoted(names, '\'');
   return Send("START_REPLICATION SLOT " + Quoted(slot, '"') + " LOGICAL 0/0 (" + options + ")");
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 struct pg_conn;
 struct pg_result;
@@ -41,7 +42,7 @@ class WalsenderLink {
 
   // Replication commands. One at a time: until its answer has been read.
   bool SendCreateSlot(const std::string& slot);
-  bool SendStart(const std::string& slot, const std::string& publication);
+  bool SendStart(const std::string& slot, const std::vector<std::string>& publications);
   enum class Answer : uint8_t { kNotYet, kOk, kCopy, kFailed };
   Answer ReadAnswer();
 

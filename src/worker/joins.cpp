@@ -1,5 +1,6 @@
 #include "worker/joins.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace realtime {
@@ -8,37 +9,49 @@ namespace {
 
 // Less than supabase-js waits for the reply to a join (10 s), so the client learns the reason instead of timing out.
 constexpr int64_t kPatienceMs = 8000;
+constexpr int64_t kLongestPatienceMs = 20000;
 
 }  // namespace
 
 SubscribeResult RefusalOf(const Subscribe& request, const std::string& cause) {
+  const std::string code = request.patience_ms > 0 ? "PostgresChangesSubscribeTimeout" : "UnableToSubscribe";
   return {request.channel, request.sequence, SubscribeResult::Outcome::kRefused,
-          "UnableToSubscribe: the change stream is not available: " + cause};
+          code + ": the change stream is not available: " + cause};
 }
 
-void Joins::Add(Subscribe request, int64_t now_ms) { waiting_.push_back({std::move(request), now_ms + kPatienceMs}); }
+void Joins::Add(Subscribe request, int64_t now_ms) {
+  const int64_t patience_ms = request.patience_ms > 0 ? std::min(request.patience_ms, kLongestPatienceMs) : kPatienceMs;
+  waiting_.push_back({std::move(request), now_ms + patience_ms});
+  next_deadline_ms_ = std::min(next_deadline_ms_, now_ms + patience_ms);
+}
 
 void Joins::Remove(ChannelId channel) {
   std::erase_if(waiting_, [channel](const Waiting& w) { return w.request.channel == channel; });
+  if (waiting_.empty()) next_deadline_ms_ = INT64_MAX;
 }
 
 void Joins::ServeAll(const std::function<void(const Subscribe&)>& serve) {
   std::deque<Waiting> waiting = std::move(waiting_);
   waiting_.clear();
+  next_deadline_ms_ = INT64_MAX;
   for (const Waiting& w : waiting) serve(w.request);
 }
 
 void Joins::Expire(int64_t now_ms, const std::string& cause, const std::function<void(ToNetwork)>& output) {
-  while (!waiting_.empty() && waiting_.front().deadline_ms <= now_ms) {
-    output(RefusalOf(waiting_.front().request, cause));
-    waiting_.pop_front();
-  }
+  if (now_ms < next_deadline_ms_) return;
+  next_deadline_ms_ = INT64_MAX;
+  std::erase_if(waiting_, [&](const Waiting& w) {
+    if (w.deadline_ms > now_ms) {
+      next_deadline_ms_ = std::min(next_deadline_ms_, w.deadline_ms);
+      return false;
+    }
+    output(RefusalOf(w.request, cause));
+    return true;
+  });
 }
 
 void Joins::RefuseAll(const std::string& cause, const std::function<void(ToNetwork)>& output) {
   Expire(INT64_MAX, cause, output);
 }
-
-int64_t Joins::next_deadline_ms() const { return waiting_.empty() ? INT64_MAX : waiting_.front().deadline_ms; }
 
 }  // namespace realtime

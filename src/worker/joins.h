@@ -19,19 +19,20 @@ class Joins {
 
   // The stream is live: hands them over in the order of their arrival.
   void ServeAll(const std::function<void(const Subscribe&)>& serve);
-  // Refuses those who have waited too long, with the cause in the text.
+  // Refuses those who have waited too long (as long as they wish, else a default), with the cause in the text.
   void Expire(int64_t now_ms, const std::string& cause, const std::function<void(ToNetwork)>& output);
   void RefuseAll(const std::string& cause, const std::function<void(ToNetwork)>& output);
 
   bool empty() const { return waiting_.empty(); }
-  int64_t next_deadline_ms() const;  // INT64_MAX: none
+  int64_t next_deadline_ms() const { return next_deadline_ms_; }  // INT64_MAX: none; may be too early
 
  private:
   struct Waiting {
     Subscribe request;
     int64_t deadline_ms;
   };
-  std::deque<Waiting> waiting_;  // by deadline
+  std::deque<Waiting> waiting_;  // in the order of their arrival
+  int64_t next_deadline_ms_ = INT64_MAX;
 };
 
 // The answer to a subscription that cannot be served for lack of a stream.

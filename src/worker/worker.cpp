@@ -21,7 +21,6 @@ namespace realtime {
 
 namespace {
 
-constexpr int64_t kRequestTurnMs = 10;   // of subscriptions, before the stream's turn
 constexpr int64_t kWaitingMs = 1;        // until a commit is looked at again
 constexpr int64_t kPausedMs = 50;        // in case the cap was lowered below the mailbox's low-water mark
 constexpr int64_t kNetworkRetryMs = 5000;
@@ -57,6 +56,7 @@ void Worker::Turn() {
   if (ConfigReloadPending) HandleReload(now_ms);
   EnsureNetwork(now_ms);
   if (health_.Due(now_ms)) HandleHealth(now_ms);
+  upkeep_.Step(now_ms);
   TakeRequests(now_ms);
   StepStream(now_ms);
   WaitForWork(ReadStream(now_ms));
@@ -106,64 +106,46 @@ void Worker::SetServing(bool serving, int64_t now_ms) {
   serving_ = serving;
   if (serving) {
     stream_.LookForLeftover(now_ms);
+    upkeep_.Begin(now_ms);  // and so before the stream starts, which then carries messages from the beginning
   } else {
     joins_.RefuseAll("the extension was dropped", [this](ToNetwork message) { Output(std::move(message)); });
     stream_.Stop(now_ms);
+    upkeep_.End();
     reader_.Reset();
   }
   PublishSettings();
 }
 
-// ---- the mailbox ----
-
-// A bounded turn: thousands of joins at once must delay neither the stream nor a shutdown.
-void Worker::TakeRequests(int64_t now_ms) {
-  const bool fresh = taken_.empty();
-  if (fresh) inbox_.Take(&taken_);
-  while (next_taken_ < taken_.size() && !shutdown_requested) {
-    DatabaseMailbox::Entry& entry = taken_[next_taken_++];
-    std::visit([&](const auto& message) { Handle(message, now_ms); }, entry.message);
-    inbox_.Done(entry.bytes);
-    if (MonotonicMs() - now_ms > kRequestTurnMs) break;
-  }
-  // After leftovers the inbox has not been looked at, and its wake may have been used up meanwhile.
-  more_requests_ = !fresh || next_taken_ < taken_.size();
-  if (next_taken_ < taken_.size()) return;
-  taken_.clear();
-  next_taken_ = 0;
-}
-
-void Worker::Handle(const Subscribe& request, int64_t now_ms) {
-  if (!serving_) return Output(RefusalOf(request, "the extension does not exist"));
-  if (stream_.live() && joins_.empty()) return feed_.Add(request);  // which validates it
-  if (std::optional<SubscribeResult> answer = feed_.Validate(request)) return Output(std::move(*answer));
-  joins_.Add(request, now_ms);
-}
-
-void Worker::Handle(const Unsubscribe& request, int64_t /*now_ms*/) {
-  joins_.Remove(request.channel);
-  feed_.Remove(request.channel);
-}
-
-void Worker::Handle(const LogLine& line, int64_t /*now_ms*/) { Log(line.level, line.message, line.hint); }
-
 // ---- the stream ----
 
 void Worker::StepStream(int64_t now_ms) {
-  stream_.Want(serving_ && (feed_.channel_count() > 0 || !joins_.empty()), now_ms);
+  const bool changes = feed_.channel_count() > 0 || !joins_.empty();
+  const bool messages = listening_ || !pending_rights_.empty();
+  stream_.Want(serving_ && (changes || messages), changes, now_ms);
   stream_.Step(now_ms, socket_ready_);
-  if (!stream_.live()) {
-    reader_.Reset();
+  if (!stream_.may_have_slot()) feed_.ForgetSkipped();
+  if (!stream_.live()) reader_.Reset();
+  if (std::optional<bool> new_slot = stream_.TakeStart()) OnStart(*new_slot, now_ms);
+  if (stream_.carries_changes()) {
+    joins_.ServeAll([this](const Subscribe& request) { feed_.Add(request); });
+  } else {
     joins_.Expire(now_ms, stream_.Cause(), [this](ToNetwork message) { Output(std::move(message)); });
-    return;
   }
-  if (std::optional<bool> new_slot = stream_.TakeStart()) {
-    reader_.Reset();
-    feed_.OnStreamStart(*new_slot);
-  }
+  TellStreamState();
+  AnswerPending(now_ms);
+}
+
+void Worker::OnStart(bool new_slot, int64_t now_ms) {
+  reader_.Reset();
+  if (!stream_.carries_messages()) upkeep_.Begin(now_ms);  // somebody has dropped their publication
+  feed_.OnStreamStart(new_slot);
   std::string missed = stream_.TakeMissed();
   if (!missed.empty() && feed_.channel_count() > 0) Output(SystemNotice{true, kMissedText + missed});
-  joins_.ServeAll([this](const Subscribe& request) { feed_.Add(request); });
+}
+
+void Worker::TellStreamState() {
+  const bool live = stream_.carries_messages();
+  if (std::exchange(told_live_, live) != live) Output(StreamState{live});
 }
 
 Reader::Turn Worker::ReadStream(int64_t now_ms) {
@@ -175,7 +157,8 @@ Reader::Turn Worker::ReadStream(int64_t now_ms) {
 }
 
 void Worker::WaitForWork(Reader::Turn turn) {
-  int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_deadline_ms()});
+  int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_deadline_ms(),
+                               pending_rights_.next_deadline_ms(), upkeep_.next_step_ms()});
   if (!network_runs_) until_ms = std::min(until_ms, network_retry_ms_);
   int64_t timeout_ms = std::clamp<int64_t>(until_ms - MonotonicMs(), 0, kLongestWaitMs);
   if (turn == Reader::Turn::kMore || more_requests_) timeout_ms = 0;

@@ -1,7 +1,10 @@
 // The worker: builds the parts, owns the two mailboxes between the two threads, and runs the database thread's loop.
 //
-// One turn of the loop: signals - health (once a second) - mailbox - stream - subscriptions - a bounded batch of changes -
-// wait. Nothing between two waits blocks except policies, which the watchdog bounds.
+// One turn of the loop: signals - health (once a second) - upkeep of realtime.messages (when due) - mailbox - stream -
+// subscriptions - rights of joining channels - a bounded batch of changes - wait. Nothing between two waits blocks except
+// policies, which the watchdog bounds.
+//
+// worker.cpp: the loop and the stream. requests.cpp: what comes from the network thread.
 #ifndef REALTIME_WORKER_WORKER_H_
 #define REALTIME_WORKER_WORKER_H_
 
@@ -12,11 +15,14 @@
 
 #include "core/door.h"
 #include "net/network_thread.h"
+#include "pg/channel_policy.h"
 #include "pg/feed.h"
+#include "pg/message_upkeep.h"
 #include "pg/replication.h"
 #include "worker/event_loop.h"
 #include "worker/health.h"
 #include "worker/joins.h"
+#include "worker/pending_rights.h"
 #include "worker/reader.h"
 
 namespace realtime {
@@ -43,9 +49,18 @@ class Worker {
   void TakeRequests(int64_t now_ms);
   void Handle(const Subscribe& request, int64_t now_ms);
   void Handle(const Unsubscribe& request, int64_t now_ms);
+  void Handle(const CheckRights& request, int64_t now_ms);
+  void Handle(const Store& request, int64_t now_ms);
+  void Handle(const Listening& request, int64_t now_ms);
   void Handle(const LogLine& line, int64_t now_ms);
+  void Answer(const CheckRights& request);
+  void AnswerPending(int64_t now_ms);
+  // Whether a channel that joins has something to wait for: the stream will soon bring messages.
+  bool MessagesAreComing() const;
 
   void StepStream(int64_t now_ms);
+  void OnStart(bool new_slot, int64_t now_ms);
+  void TellStreamState();
   Reader::Turn ReadStream(int64_t now_ms);
   void WaitForWork(Reader::Turn turn);
   void Output(ToNetwork message);
@@ -67,6 +82,11 @@ class Worker {
   Replication stream_;
   Reader reader_;
   Joins joins_;
+  ChannelPolicy policy_;
+  MessageUpkeep upkeep_;
+  PendingRights pending_rights_;
+  bool listening_ = false;    // somebody is joined to a channel
+  bool told_live_ = false;    // what the network thread knows of the stream
   bool serving_ = false;
   bool socket_ready_ = false;
   bool stopped_ = false;

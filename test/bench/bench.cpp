@@ -14,12 +14,12 @@
 #include <atomic>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "bench/measure.h"
 #include "bench/stream.h"
 #include "bench/ws_client.h"
 
@@ -27,24 +27,6 @@ namespace realtime::bench {
 namespace {
 
 constexpr int kPatienceMs = 30000;  // without a single row
-
-[[noreturn]] void Die(const std::string& why) {
-  std::fprintf(stderr, "bench: %s\n", why.c_str());
-  std::exit(1);
-}
-
-std::string Env(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') Die(std::string("set ") + name);
-  return value;
-}
-
-int Number(const char* name, int otherwise) {
-  const char* value = std::getenv(name);
-  int number = value == nullptr ? otherwise : std::atoi(value);
-  if (number <= 0) Die(std::string(name) + " must be a positive number");
-  return number;
-}
 
 class Database {
  public:
@@ -145,11 +127,6 @@ void Write(Database* database, size_t rows, int rate) {
     due.tv_sec += due.tv_nsec / 1000000000;
     due.tv_nsec %= 1000000000;
   }
-}
-
-double Percentile(std::vector<int64_t> values, double share) {
-  std::sort(values.begin(), values.end());
-  return static_cast<double>(values[static_cast<size_t>(share * static_cast<double>(values.size() - 1))]) / 1000;
 }
 
 void ReportDelay(const Samples& samples, size_t warm_up, int rate) {

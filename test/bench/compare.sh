@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs bench.cpp: what a subscriber of the extension waits, next to a bare logical replication client.
+# Builds and runs the benchmarks in C++: what a subscriber of the extension waits, next to a bare logical replication client
+# (bench.cpp), and broadcast fan-out next to a bare loop (broadcast.cpp). With arguments, only these: changes broadcast.
 # Wants a running cluster in PGHOST PGPORT PGUSER PGDATABASE, ANON_KEY, and REALTIME_URL (or REALTIME_URL_PORT);
 # USER_KEY, a token of role authenticated with a sub, is made from JWT_SECRET when absent.
 set -euo pipefail
@@ -18,7 +19,21 @@ user_jwt() {
 
 export REALTIME_URL_PORT="${REALTIME_URL_PORT:-${REALTIME_URL##*:}}"
 export USER_KEY="${USER_KEY:-$(user_jwt)}"
+
+# build NAME SOURCE... [-lLIBRARY...]
+build() {
+  local name="$1"
+  shift
+  "${CXX:-g++}" -std=c++20 -O2 -Wall -Wextra -Werror -Isrc -Itest -isystem "$(pg_config --includedir)" \
+    -o "build/bench/$name" test/bench/{measure,ws_client}.cpp "$@"
+}
+
 mkdir -p build/bench
-"${CXX:-g++}" -std=c++20 -O2 -Wall -Wextra -Werror -Isrc -Itest -isystem "$(pg_config --includedir)" \
-  -o build/bench/run test/bench/*.cpp src/core/pgoutput.cpp -lpq -lpthread
-build/bench/run
+(($# > 0)) || set -- changes broadcast
+for part in "$@"; do
+  case "$part" in
+    changes) build run test/bench/{bench,stream}.cpp src/core/pgoutput.cpp -lpq -lpthread; build/bench/run; echo ;;
+    broadcast) build broadcast test/bench/{broadcast,fleet,bare_loop,room_message}.cpp; build/bench/broadcast ;;
+    *) echo "unknown benchmark: $part" >&2; exit 2 ;;
+  esac
+done

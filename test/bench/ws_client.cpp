@@ -19,13 +19,7 @@ namespace {
 constexpr int64_t kEpochDifferenceS = 946684800;  // 2000-01-01 in Unix time
 constexpr int64_t kHeartbeatUs = 20000000;
 constexpr int kHandshakeMs = 10000;
-constexpr size_t kBufferBytes = 1 << 20;
 constexpr size_t kMaxFrameBytes = 64 << 20;
-
-constexpr uint8_t kText = 1;
-constexpr uint8_t kClose = 8;
-constexpr uint8_t kPing = 9;
-constexpr uint8_t kPong = 10;
 
 std::string Errno(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
 
@@ -37,6 +31,51 @@ int64_t NowMicros() {
   return (now.tv_sec - kEpochDifferenceS) * 1000000 + now.tv_nsec / 1000;
 }
 
+std::string ClientFrame(uint8_t opcode, std::string_view payload) {
+  std::string frame;
+  if (payload.size() > 0xFFFF) return frame;
+  frame.push_back(static_cast<char>(0x80 | opcode));
+  if (payload.size() < 126) {
+    frame.push_back(static_cast<char>(0x80 | payload.size()));
+  } else {
+    frame.push_back(static_cast<char>(0x80 | 126));
+    frame.push_back(static_cast<char>(payload.size() >> 8));
+    frame.push_back(static_cast<char>(payload.size() & 0xFF));
+  }
+  frame.append(4, '\0');
+  frame.append(payload);
+  return frame;
+}
+
+Parsed ParseHeader(std::string_view in, FrameHeader* header) {
+  auto byte = [&](size_t i) { return static_cast<uint8_t>(in[i]); };
+  if (in.size() < 2) return Parsed::kIncomplete;
+  header->opcode = byte(0) & 0x0F;
+  header->length = byte(1) & 0x7F;
+  header->bytes = header->length == 126 ? 4 : header->length == 127 ? 10 : 2;
+  if (in.size() < header->bytes) return Parsed::kIncomplete;
+  if (header->bytes > 2) header->length = 0;
+  for (size_t i = 2; i < header->bytes; i++) header->length = (header->length << 8) | byte(i);
+  bool valid = (byte(0) & 0x80) != 0 && (byte(1) & 0x80) == 0 && header->length <= kMaxFrameBytes;
+  return valid ? Parsed::kHeader : Parsed::kInvalid;
+}
+
+int DialLocal(int port) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) return fd;
+  int why = errno;
+  close(fd);
+  errno = why;
+  return -1;
+}
+
 RealtimeClient::~RealtimeClient() {
   if (fd_ >= 0) close(fd_);
 }
@@ -46,26 +85,14 @@ bool RealtimeClient::Fail(const std::string& why) {
   return false;
 }
 
-bool RealtimeClient::Dial(int port) {
-  fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd_ < 0) return Fail(Errno("socket"));
-  int on = 1;
-  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) return Fail(Errno("connect"));
-  return true;
-}
-
 bool RealtimeClient::Connect(int port, const std::string& api_key) {
-  buffer_.resize(kBufferBytes);
   std::string request = "GET /realtime/v1/websocket?vsn=2.0.0&apikey=" + api_key + " HTTP/1.1\r\nHost: 127.0.0.1:" +
                         std::to_string(port) +
                         "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                         "Sec-WebSocket-Key: YmVuY2htYXJrIGNsaWVudA==\r\n\r\n";
-  if (!Dial(port) || !SendAll(request)) return false;
+  fd_ = DialLocal(port);
+  if (fd_ < 0) return Fail(Errno("connect"));
+  if (!SendAll(request)) return false;
   while (true) {
     std::string_view got(buffer_.data() + begin_, end_ - begin_);
     size_t end = got.find("\r\n\r\n");
@@ -89,22 +116,9 @@ bool RealtimeClient::SendAll(std::string_view bytes) {
   return true;
 }
 
-// A mask of zeros is a mask: the payload goes as it is. Our payloads are short and never need the 64-bit length.
 bool RealtimeClient::SendFrame(uint8_t opcode, std::string_view payload) {
-  std::string frame;
-  frame.push_back(static_cast<char>(0x80 | opcode));
-  if (payload.size() < 126) {
-    frame.push_back(static_cast<char>(0x80 | payload.size()));
-  } else if (payload.size() <= 0xFFFF) {
-    frame.push_back(static_cast<char>(0x80 | 126));
-    frame.push_back(static_cast<char>(payload.size() >> 8));
-    frame.push_back(static_cast<char>(payload.size() & 0xFF));
-  } else {
-    return Fail("frame to send is too long");
-  }
-  frame.append(4, '\0');
-  frame.append(payload);
-  return SendAll(frame);
+  std::string frame = ClientFrame(opcode, payload);
+  return frame.empty() ? Fail("frame to send is too long") : SendAll(frame);
 }
 
 bool RealtimeClient::Receive(int timeout_ms) {
@@ -130,26 +144,19 @@ bool RealtimeClient::Receive(int timeout_ms) {
 // False when the buffer does not hold a whole frame yet.
 bool RealtimeClient::TakeFrame(uint8_t* opcode, std::string_view* payload) {
   std::string_view in(buffer_.data() + begin_, end_ - begin_);
-  auto byte = [&](size_t i) { return static_cast<uint8_t>(in[i]); };
-  if (in.size() < 2) return false;
-  uint64_t length = byte(1) & 0x7F;
-  size_t header = length == 126 ? 4 : length == 127 ? 10 : 2;
-  if (in.size() < header) return false;
-  if (header > 2) length = 0;
-  for (size_t i = 2; i < header; i++) length = (length << 8) | byte(i);
-  if ((byte(0) & 0x80) == 0 || (byte(1) & 0x80) != 0 || length > kMaxFrameBytes) {
-    return Fail("a frame that is split, masked or too long");
-  }
-  if (in.size() - header < length) return false;
-  *opcode = byte(0) & 0x0F;
-  *payload = in.substr(header, length);
-  begin_ += header + length;
+  FrameHeader header;
+  Parsed parsed = ParseHeader(in, &header);
+  if (parsed == Parsed::kInvalid) return Fail("a frame that is split, masked or too long");
+  if (parsed == Parsed::kIncomplete || in.size() - header.bytes < header.length) return false;
+  *opcode = header.opcode;
+  *payload = in.substr(header.bytes, header.length);
+  begin_ += header.bytes + header.length;
   return true;
 }
 
 bool RealtimeClient::Heartbeat() {
   heartbeat_us_ = NowMicros() + kHeartbeatUs;
-  return SendFrame(kText, R"([null,"0","phoenix","heartbeat",{}])");
+  return SendFrame(kText, kHeartbeat);
 }
 
 bool RealtimeClient::NextText(int64_t deadline_us, std::string_view* text) {
@@ -184,6 +191,24 @@ bool RealtimeClient::Join(const std::string& table, int timeout_ms) {
     subscribed = subscribed || (ours && text.find("Subscribed to PostgreSQL") != std::string_view::npos);
   }
   return true;
+}
+
+bool RealtimeClient::JoinRoom(const std::string& topic, const std::string& config, int timeout_ms) {
+  if (!SendFrame(kText, R"(["1","1",")" + topic + R"(","phx_join",{"config":)" + config + "}]")) return false;
+  int64_t deadline_us = NowMicros() + int64_t{timeout_ms} * 1000;
+  std::string_view text;
+  while (NextText(deadline_us, &text)) {
+    if (text.find("\"phx_reply\"") == std::string_view::npos) continue;
+    return text.find("\"ok\"") != std::string_view::npos || Fail("join: " + std::string(text));
+  }
+  return Fail("no reply to the join in time");
+}
+
+int RealtimeClient::Release() {
+  if (begin_ != end_) return -1;
+  int fd = fd_;
+  fd_ = -1;
+  return fd;
 }
 
 bool RealtimeClient::Next(int timeout_ms, Change* change) {

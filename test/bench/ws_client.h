@@ -14,6 +14,31 @@ namespace realtime::bench {
 // Microseconds since 2000-01-01 UTC, the unit of commit times in the stream.
 int64_t NowMicros();
 
+// Opcodes of WebSocket frames.
+constexpr uint8_t kText = 1;
+constexpr uint8_t kBinary = 2;
+constexpr uint8_t kClose = 8;
+constexpr uint8_t kPing = 9;
+constexpr uint8_t kPong = 10;
+
+inline constexpr char kHeartbeat[] = R"([null,"0","phoenix","heartbeat",{}])";
+
+// A frame from a client, up to 65535 bytes; a longer payload gives nothing. A mask of zeros is a mask: the payload goes as
+// it is.
+std::string ClientFrame(uint8_t opcode, std::string_view payload);
+
+// What stands in front of a payload from the server.
+struct FrameHeader {
+  uint8_t opcode = 0;
+  size_t bytes = 0;    // of the header
+  uint64_t length = 0; // of the payload
+};
+enum class Parsed : uint8_t { kIncomplete, kHeader, kInvalid };  // kInvalid: split, masked or too long
+Parsed ParseHeader(std::string_view in, FrameHeader* header);
+
+// A socket to 127.0.0.1, connected; -1 when that failed (errno says why).
+int DialLocal(int port);
+
 struct Change {
   std::string_view frame;  // the whole text; valid until the next call
   int64_t received_us = 0; // when the recv() that completed the frame returned
@@ -21,7 +46,7 @@ struct Change {
 
 class RealtimeClient {
  public:
-  RealtimeClient() = default;
+  explicit RealtimeClient(size_t buffer_bytes = 1 << 20) : buffer_(buffer_bytes) {}
   ~RealtimeClient();
   RealtimeClient(const RealtimeClient&) = delete;
   RealtimeClient& operator=(const RealtimeClient&) = delete;
@@ -32,6 +57,11 @@ class RealtimeClient {
   // Joins realtime:bench with one binding on public.`table` and returns when the server has said that it is subscribed.
   bool Join(const std::string& table, int timeout_ms);
 
+  // Joins `topic` with a config of this JSON text and returns when the join was answered.
+  bool JoinRoom(const std::string& topic, const std::string& config, int timeout_ms);
+  // Hands over the socket, which then is the caller's; -1 when bytes that were not taken yet would be lost.
+  int Release();
+
   // The next postgres_changes message. False when none came in time or the connection failed (see failed()). Answers
   // pings and sends heartbeats by the way.
   bool Next(int timeout_ms, Change* change);
@@ -41,7 +71,6 @@ class RealtimeClient {
 
  private:
   bool Fail(const std::string& why);
-  bool Dial(int port);
   bool SendAll(std::string_view bytes);
   bool SendFrame(uint8_t opcode, std::string_view payload);
   bool Receive(int timeout_ms);

@@ -2,16 +2,10 @@
 // The unmodified bundle of supabase-js in a real browser, with the options of the README's snippet.
 const test = require('node:test');
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
-const http = require('node:http');
-const path = require('node:path');
 const env = require('./lib/env');
-const { cleanup } = require('./lib/cleanup');
+const { openBrowser, servePage } = require('./lib/browser');
 const { withTable, sql } = require('./lib/sql');
 const { waitFor } = require('./lib/wait');
-
-const kChromium = process.env.CHROMIUM || '/usr/bin/chromium';
-const kBundle = path.join(__dirname, 'node_modules/@supabase/supabase-js/dist/umd/supabase.js');
 
 const page = (table) => `<!doctype html><meta charset="utf-8"><title>realtime</title>
 <script src="/supabase.js"></script>
@@ -26,28 +20,11 @@ const page = (table) => `<!doctype html><meta charset="utf-8"><title>realtime</t
     .subscribe((status) => window.statuses.push(status));
 </script>`;
 
-async function serve(t, table) {
-  const server = http.createServer((request, response) => {
-    const isBundle = request.url === '/supabase.js';
-    response.setHeader('content-type', isBundle ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8');
-    response.end(isBundle ? fs.readFileSync(kBundle) : page(table));
-  });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanup(t, () => new Promise((resolve) => { server.close(resolve); server.closeAllConnections(); }));
-  return `http://127.0.0.1:${server.address().port}/`;
-}
-
 test('a page in headless Chromium receives an INSERT through a filter', async (t) => {
-  if (!fs.existsSync(kChromium)) {
-    console.log(`# skipped: no browser at ${kChromium} (install chromium, or set CHROMIUM)`);
-    t.skip(`no browser at ${kChromium}`);
-    return;
-  }
-  const { chromium } = require('playwright-core');
+  const browser = await openBrowser(t);
+  if (!browser) return;
   const source = await withTable(t, 'id int generated always as identity primary key, user_id int, body text');
-  const address = await serve(t, source.name);
-  const browser = await chromium.launch({ executablePath: kChromium, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
-  cleanup(t, () => browser.close());
+  const address = await servePage(t, page(source.name));
   const tab = await browser.newPage();
   const complaints = [];
   tab.on('pageerror', (error) => complaints.push(String(error)));

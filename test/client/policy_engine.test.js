@@ -49,6 +49,17 @@ for (const kind of ['', 'security definer', "set search_path = ''"]) {
   });
 }
 
+// now() is the start of the statement that the client sent: a worker has no client, and must set it itself.
+test('a policy sees the present time', async (t) => {
+  const source = await withTable(t, 'id int primary key', {
+    rls: ["for select to authenticated using (extract(epoch from now()) - (auth.jwt() ->> 'iat')::numeric between -1 and 60)"],
+  });
+  const ann = await subscribe(await userClient(t, kAnn), table(source));
+  await sql(`insert into ${source.quoted} values (1)`);
+  await ann.count(1);
+  assert.deepEqual(ann.values(), [1]);
+});
+
 test('DELETE of a row that RLS may hide tells the primary key only, whatever the replica identity', async (t) => {
   const source = await withTable(t, 'id int primary key, email text not null unique, user_id uuid', {
     rls: ['for select to authenticated using (auth.uid() = user_id)'],

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
+#include <iterator>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,7 +31,9 @@ class FuzzSink : public EngineSink {
  public:
   void Send(SessionId session, SharedBytes frame) override {
     Check(open.contains(session));
-    Check(frame != nullptr && frame->size() >= 2 && (*frame)[0] == '\x81');
+    Check(frame != nullptr && frame->size() >= 2);
+    bool is_binary = (*frame)[0] == '\x82';
+    Check(is_binary ? open.at(session) == Vsn::kV2 : (*frame)[0] == '\x81');
   }
   void Close(SessionId session, CloseCode, std::string_view) override { Check(open.erase(session) == 1); }
   void ToDatabase(realtime::ToDatabase message) override {
@@ -38,12 +43,46 @@ class FuzzSink : public EngineSink {
       asked.push_back({subscribe->channel, subscribe->sequence, SubscribeResult::Outcome::kLive, "no"});
     } else if (auto* unsubscribe = std::get_if<Unsubscribe>(&message)) {
       known.erase(unsubscribe->channel);
+    } else if (auto* check = std::get_if<CheckRights>(&message)) {
+      Check(check->identity != nullptr && !check->topics.empty());
+      checks.push_back(*check);
+    } else if (auto* store = std::get_if<Store>(&message)) {
+      Check(store->identity != nullptr && store->message != nullptr && store->ttl_s >= 0);
+      Check(!store->store || store->message->is_private);
+      stores.push_back(*store);
+    } else if (auto* listening_now = std::get_if<Listening>(&message)) {
+      Check(listening_now->any != listening);
+      listening = listening_now->any;
     }
   }
+  void Answer(CallId call, RestAnswer answer) override {
+    Check(calls.erase(call) == 1);
+    Check(answer.status >= 200 && answer.status < 600);
+  }
+  void SlowDown(SessionId session, int64_t ms, Now) override { Check(open.contains(session) && ms > 0); }
 
-  std::set<SessionId> open;
+  std::map<SessionId, Vsn> open;
   std::set<ChannelId> known;
   std::vector<SubscribeResult> asked;
+  std::vector<CheckRights> checks;
+  std::deque<Store> stores;  // answered in order
+  std::set<CallId> calls;    // that have no answer yet
+  bool listening = false;
+};
+
+// What takes a fuzzer long to find: one message for each branch. "@T" is the token.
+constexpr const char* kMessages[] = {
+    R"(["1","1","realtime:room","phx_join",{"config":{"broadcast":{"ack":true,"self":true},"presence":{"enabled":true,"key":"k"}},"access_token":"@T"}])",
+    R"(["1","1","realtime:room","phx_join",{"config":{"private":true,"broadcast":{"ack":true,"replay":{"since":1,"limit":2}},"presence":{"enabled":true}}}])",
+    R"(["1","1","realtime:room","phx_join",{"config":{"private":true,"broadcast":{"replication_ready":true},"postgres_changes":[{"schema":"public"}],"postgres_changes_options":{"wait":true}}}])",
+    R"(["1","2","realtime:room","broadcast",{"type":"broadcast","event":"e","payload":{}}])",
+    R"(["1","3","realtime:room","presence",{"type":"presence","event":"track","payload":{"a":1}}])",
+    R"(["1","4","realtime:room","presence",{"type":"presence","event":"track","payload":{"a":2}}])",
+    R"(["1","5","realtime:room","presence",{"type":"presence","event":"untrack"}])",
+    R"(["1","6","realtime:room","phx_leave",{}])",
+    R"({"topic":"realtime:room","event":"phx_join","payload":{"config":{"presence":{"key":"k","enabled":true}}},"ref":"1"})",
+    R"({"topic":"realtime:room","event":"broadcast","payload":{"event":"e"},"ref":"2"})",
+    R"({"topic":"realtime:room","event":"presence","payload":{"event":"track","payload":{}},"ref":"3"})",
 };
 
 class Program {
@@ -54,10 +93,13 @@ class Program {
     Connect(0);
     Connect(1);
     while (!reader_.AtEnd()) Step();
-    for (SessionId session : std::set<SessionId>(sink_.open)) {
+    for (const auto& [session, vsn] : std::map<SessionId, Vsn>(sink_.open)) {
       sink_.open.erase(session);
       engine_.Disconnected(session);
     }
+    engine_.DrainAll();
+    Check(sink_.calls.empty());
+    Check(!sink_.listening);
     Check(engine_.session_count() == 0);
     Check(engine_.channel_count() == 0);
     Check(engine_.NextDeadline() == INT64_MAX);
@@ -66,16 +108,18 @@ class Program {
  private:
   static SettingsPtr MakeSettings() {
     auto settings = std::make_shared<Settings>();
-    settings->jwt_secrets = {kSecret};
+    settings->tokens.secrets = {kSecret};
     settings->max_connections = 4;
     settings->max_channels_per_client = 3;
+    settings->max_payload_size = 200;
+    settings->events = Rate{10, 1000, 5};
     return settings;
   }
 
   void Step() {
     uint8_t operation = reader_.U8();
     uint8_t who = reader_.U8();
-    switch (operation % 12) {
+    switch (operation % 18) {
       case 0: Connect(who); break;
       case 1: case 2: case 3: case 4: engine_.Receive(Session(who), Text(), false, now_); break;
       case 5: engine_.Receive(Session(who), Text(), true, now_); break;
@@ -84,7 +128,13 @@ class Program {
       case 8: Tick(who); break;
       case 9: Disconnect(who); break;
       case 10: engine_.FromDatabase(SystemNotice{(who & 1) != 0, Text()}); break;
-      default: Rare(who); break;
+      case 11: Rare(who); break;
+      case 12: engine_.Receive(Session(who), WithToken(kMessages[(who / 8) % std::size(kMessages)]), false, now_); break;
+      case 13: engine_.Receive(Session(who), Push(who / 8), true, now_); break;
+      case 14: AnswerRights(who); break;
+      case 15: AnswerStore(who); break;
+      case 16: engine_.FromDatabase(DatabaseBroadcast{Message(who)}); break;
+      default: Call(who); break;
     }
   }
 
@@ -92,7 +142,10 @@ class Program {
 
   std::string Text() {
     uint16_t size = reader_.U16();
-    std::string text(reader_.Take(std::min<size_t>(size, reader_.remaining())));
+    return WithToken(std::string(reader_.Take(std::min<size_t>(size, reader_.remaining()))));
+  }
+
+  static std::string WithToken(std::string text) {
     for (size_t at = text.find("@T"); at != std::string::npos; at = text.find("@T", at)) text.replace(at, 2, kToken);
     return text;
   }
@@ -104,7 +157,75 @@ class Program {
     request.api_key = &key;
     request.vsn = &vsn;
     ConnectResult result = engine_.Connect(request, now_);
-    if (result.session != 0) sink_.open.insert(result.session);
+    if (result.session != 0) sink_.open.emplace(result.session, (who & 1) != 0 ? Vsn::kV1 : Vsn::kV2);
+  }
+
+  // A broadcast as a binary frame: JSON or bytes, now and then to be stored.
+  std::string Push(uint8_t how) {
+    std::string topic = "realtime:room";
+    std::string metadata = (how & 2) != 0 ? R"({"persist":{"ttl":5}})" : "";
+    std::string frame = {'\x03', 1, 1, static_cast<char>(topic.size()), 1, static_cast<char>(metadata.size()),
+                         static_cast<char>(how & 1)};
+    return frame + "19" + topic + "e" + metadata + ((how & 4) != 0 ? "{}" : Text());
+  }
+
+  BroadcastPtr Message(uint8_t how) {
+    auto message = std::make_shared<Broadcast>();
+    message->topic = "room";
+    message->is_private = (how & 1) != 0;
+    message->form = (how & 2) != 0 ? Broadcast::Form::kBinary : Broadcast::Form::kJson;
+    message->event = std::string((how & 4) != 0 ? 300 : 3, 'e');
+    message->payload = std::make_shared<const std::string>("{}");
+    message->id = std::to_string(how >> 4);
+    return message;
+  }
+
+  void AnswerRights(uint8_t who) {
+    if (sink_.checks.empty()) return;
+    CheckRights check = sink_.checks[who % sink_.checks.size()];
+    uint8_t how = reader_.U8();
+    RightsResult result;
+    result.channel = check.channel;
+    result.sequence = check.sequence;
+    if (how >= 0xF0) {
+      result.error = "QueryCanceled: no";
+    } else {
+      Rights rights{(how & 1) == 0, (how & 2) == 0, (how & 4) == 0, (how & 8) == 0};
+      result.granted.assign(check.topics.size(), rights);
+    }
+    if (check.replay) {
+      if ((how & 0x10) != 0) result.replay_error = "UnableToReplayMessages: no";
+      for (int i = 0; i < (how >> 5); ++i) {
+        auto message = std::make_shared<Broadcast>(*Message(reader_.U8()));
+        message->replayed = true;
+        result.replayed.push_back(std::move(message));
+      }
+    }
+    engine_.FromDatabase(result, now_);
+  }
+
+  void AnswerStore(uint8_t how) {
+    if (sink_.stores.empty()) return;
+    Store store = sink_.stores.front();
+    sink_.stores.pop_front();
+    Stored stored{store.channel, store.message, store.ref, (how & 1) != 0 ? "no" : "", (how & 2) != 0};
+    if (store.store) {
+      auto message = std::make_shared<Broadcast>(*store.message);
+      message->id = std::to_string(how >> 4);
+      stored.message = std::move(message);
+    }
+    engine_.FromDatabase(stored);
+  }
+
+  void Call(uint8_t how) {
+    RestCall call;
+    call.path = (how & 1) != 0 ? "/api/broadcast" : "/realtime/v1/api/broadcast/room/events/e";
+    call.query = (how & 2) != 0 ? "private=true&persist=true" : "apikey=x";
+    call.api_key = kToken;
+    call.content_type = (how & 4) != 0 ? "application/octet-stream" : "application/json";
+    call.body = (how & 8) != 0 ? R"({"messages":[{"topic":"room","event":"e","payload":{},"private":true}]})" : Text();
+    sink_.calls.insert(++last_call_);
+    engine_.Call(last_call_, std::move(call), now_);
   }
 
   void Answer(uint8_t who) {
@@ -149,6 +270,7 @@ class Program {
       case 1: engine_.Oversize(Session(who / 16), now_); break;
       case 2: engine_.CutSlow(Session(who / 16), "slow"); break;
       case 3: engine_.Reload(MakeSettings(), now_); break;
+      case 4: engine_.FromDatabase(StreamState{(who & 16) != 0}); break;
       default: engine_.Alive(Session(who), now_); break;
     }
   }
@@ -157,6 +279,7 @@ class Program {
   FuzzSink sink_;
   Engine engine_;
   Now now_{1700000000000, 1};
+  CallId last_call_ = 0;
 };
 
 }  // namespace

@@ -44,6 +44,13 @@ void CheckBinding(const Binding& binding) {
   FUZZ_CHECK(json::IsValidUtf8(binding.Describe()));
 }
 
+void CheckOptions(const JoinRequest& join) {
+  FUZZ_CHECK(!join.replay || !join.replay_error);
+  FUZZ_CHECK(!join.replay || (join.is_private && join.replay->since_ms >= 0));
+  FUZZ_CHECK(!join.replay || (join.replay->limit >= 1 && join.replay->limit <= 25));
+  FUZZ_CHECK(join.wait_timeout_ms >= 0 && join.wait_timeout_ms <= 20000);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -55,6 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!join.ok()) return 0;
   FUZZ_CHECK(join.value.bindings.size() <= realtime::kMaxBindings);
   CheckEcho(join.value);
+  CheckOptions(join.value);
   if (join.value.binding_error) {
     FUZZ_CHECK(!join.value.binding_error->empty() && json::IsValidUtf8(*join.value.binding_error));
     return 0;

@@ -90,6 +90,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FUZZ_CHECK(full.ok() == shallow.ok() || full.status.code() == realtime::Code::kTooLarge);
   if (!full.ok()) return 0;
   FUZZ_CHECK(IsValidUtf8(text));
+  FUZZ_CHECK(Check(text, kMaxDepth).ok());
   CheckShallow(full.value, shallow.value);
   std::string encoded;
   Encode(full.value, &encoded);

@@ -52,7 +52,7 @@ Settings TestSettings(int port) {
   settings.serving = true;
   settings.listen_addresses = {"127.0.0.1"};
   settings.port = port;
-  settings.jwt_secrets = {kSecret};
+  settings.tokens.secrets = {kSecret};
   settings.max_connections = 1000;
   return settings;
 }
@@ -125,20 +125,36 @@ void FakeDatabase::Serve() {
     outbox_.Take(&batch);
     lock.lock();
     for (auto& entry : batch) {
-      if (auto* subscribe = std::get_if<Subscribe>(&entry.message)) {
-        auto& bindings = channels_[subscribe->channel];
-        bindings.clear();
-        for (const Binding& binding : subscribe->bindings) bindings.push_back(binding.id);
-        Push(SubscribeResult{subscribe->channel, subscribe->sequence, SubscribeResult::Outcome::kLive, ""});
-      } else if (auto* unsubscribe = std::get_if<Unsubscribe>(&entry.message)) {
-        channels_.erase(unsubscribe->channel);
-      } else if (auto* line = std::get_if<LogLine>(&entry.message)) {
-        log_.push_back(line->message + (line->hint.empty() ? "" : " HINT: " + line->hint));
-      }
+      Handle(&entry.message);
       outbox_.Done(entry.bytes);
     }
     batch.clear();
     changed_.notify_all();
+  }
+}
+
+void FakeDatabase::Handle(ToDatabase* message) {
+  if (auto* subscribe = std::get_if<Subscribe>(message)) {
+    auto& bindings = channels_[subscribe->channel];
+    bindings.clear();
+    for (const Binding& binding : subscribe->bindings) bindings.push_back(binding.id);
+    Push(SubscribeResult{subscribe->channel, subscribe->sequence, SubscribeResult::Outcome::kLive, ""});
+  } else if (auto* unsubscribe = std::get_if<Unsubscribe>(message)) {
+    channels_.erase(unsubscribe->channel);
+  } else if (auto* check = std::get_if<CheckRights>(message)) {
+    RightsResult result;
+    result.channel = check->channel;
+    result.sequence = check->sequence;
+    for (const std::string& topic : check->topics) {
+      result.granted.push_back(topic.starts_with("denied") ? Rights() : Rights::All());
+    }
+    Push(std::move(result));
+  } else if (auto* store = std::get_if<Store>(message)) {
+    auto stored = std::make_shared<Broadcast>(*store->message);
+    if (store->store) stored->id = "00000000-0000-4000-8000-000000000001";
+    Push(Stored{store->channel, std::move(stored), store->ref, "", false});
+  } else if (auto* line = std::get_if<LogLine>(message)) {
+    log_.push_back(line->message + (line->hint.empty() ? "" : " HINT: " + line->hint));
   }
 }
 

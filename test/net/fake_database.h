@@ -1,4 +1,5 @@
-// A network thread with a stand-in for the database thread: answers Subscribe, keeps the log, makes deliveries.
+// A network thread with a stand-in for the database thread: answers Subscribe, CheckRights and Store, keeps the log, makes
+// deliveries. Everything is allowed on private topics but on those whose names begin with "denied".
 #ifndef REALTIME_TEST_NET_FAKE_DATABASE_H_
 #define REALTIME_TEST_NET_FAKE_DATABASE_H_
 
@@ -51,6 +52,7 @@ class FakeDatabase {
 
  private:
   void Serve();
+  void Handle(ToDatabase* message);
   bool WaitFor(const std::function<bool()>& condition);
 
   NetworkMailbox inbox_;

@@ -8,7 +8,8 @@ SELECT n.nspname AS schema, e.extversion = realtime.version() AS library_and_sql
 SELECT count(*) AS publications FROM pg_publication;
 SELECT to_regnamespace('auth') IS NULL AS no_auth;
 
--- The functions, and how each is protected: an own search_path, or a body parsed when it was made.
+-- The functions, and how each is protected: an own search_path, or a body parsed when it was made. Those that send qualify
+-- every name instead: policies and triggers that they set off see the caller's search_path.
 SELECT p.oid::regprocedure AS function, p.prosecdef AS definer,
        p.proconfig AS settings, p.prosqlbody IS NOT NULL AS parsed
   FROM pg_proc p

@@ -3,7 +3,7 @@
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
-CREATE EXTENSION pgtap;
+CREATE EXTENSION IF NOT EXISTS pgtap;
 BEGIN;
 SELECT plan(22);
 

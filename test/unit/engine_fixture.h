@@ -30,7 +30,7 @@ class EngineTest : public ::testing::Test {
   static Settings TestSettings() {
     Settings settings;
     settings.serving = true;
-    settings.jwt_secrets = {std::string(kTestSecret)};
+    settings.tokens.secrets = {std::string(kTestSecret)};
     return settings;
   }
 

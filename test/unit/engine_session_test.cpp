@@ -34,7 +34,7 @@ TEST_F(EngineTest, HandshakeRefusesBadTokens) {
 }
 
 TEST_F(EngineTest, HandshakeWithoutSecretsRefusesEverybody) {
-  settings_.jwt_secrets.clear();
+  settings_.tokens.secrets.clear();
   Restart();
   EXPECT_EQ(Handshake(&token_, nullptr).http_status, 401);
 }
@@ -95,7 +95,7 @@ TEST_F(EngineTest, MalformedMessagesAreDroppedAndLogged) {
   std::vector<LogLine> lines = sink_.Take<LogLine>();
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0].level, LogLevel::kDebug);
-  EXPECT_TRUE(lines[0].message.starts_with("dropped a malformed message from 192.0.2.7: ")) << lines[0].message;
+  EXPECT_TRUE(lines[0].message.starts_with("dropped a message from 192.0.2.7: ")) << lines[0].message;
   engine_->Receive(session, "\x07", true, now_);
   EXPECT_TRUE(sink_.Take<LogLine>().empty()) << "a flood must not become a flood of log lines";
   Advance(1000);

@@ -47,6 +47,8 @@ class CheckingSink : public EngineSink {
     }
   }
 
+  void Answer(CallId, RestAnswer) override { FAIL() << "an answer, and nobody called"; }
+
   void ForgetJoins(SessionId session) {
     std::erase_if(waiting, [&](const auto& join) { return join.first == session; });
   }
@@ -96,7 +98,7 @@ class Stress {
  private:
   static SettingsPtr MakeSettings() {
     auto settings = std::make_shared<Settings>();
-    settings->jwt_secrets = {std::string(kTestSecret)};
+    settings->tokens.secrets = {std::string(kTestSecret)};
     settings->max_connections = 8;
     settings->max_channels_per_client = 4;
     settings->idle_timeout_ms = 5000;

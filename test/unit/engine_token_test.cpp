@@ -194,7 +194,7 @@ TEST_F(EngineTest, WithdrawnKeyEndsChannelsAtTheNextCheck) {
   SessionId session = Connect();
   Say(session, JoinText("1", "realtime:room"));
   EXPECT_EQ(engine_->NextDeadline(), now_.mono_ms + 300000);
-  settings_.jwt_secrets = {"a new secret"};
+  settings_.tokens.secrets = {"a new secret"};
   engine_->Reload(Share(), now_);
   EXPECT_EQ(engine_->channel_count(), 1u);
   Advance(300000);

@@ -4,6 +4,8 @@
 
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/json.h"
 
@@ -83,6 +85,94 @@ TEST(JoinToken, UserTokenWinsAndOpaqueKeysMeanTheConnection) {
   EXPECT_EQ(Join(R"({"config":{},"access_token":"sb_publishable_x"})").token, std::nullopt);
   EXPECT_EQ(Join(R"({"config":{},"access_token":"a","user_token":"sb_x"})").token, std::nullopt);
   EXPECT_EQ(Join(R"({"config":{},"access_token":null})").token, std::nullopt);
+}
+
+JoinRequest JoinWithReplay(std::string_view replay, std::string_view is_private = "true") {
+  return Join(std::string("{\"config\":{\"private\":")
+                  .append(is_private)
+                  .append(",\"broadcast\":{\"replay\":")
+                  .append(replay)
+                  .append("}}}"));
+}
+
+TEST(JoinReplay, SinceAndLimit) {
+  JoinRequest join = JoinWithReplay(R"({"since":1767323045678,"limit":10})");
+  EXPECT_FALSE(join.replay_error);
+  ASSERT_TRUE(join.replay);
+  EXPECT_EQ(join.replay->since_ms, 1767323045678);
+  EXPECT_EQ(join.replay->limit, 10);
+}
+
+TEST(JoinReplay, LimitIsOptionalAndClamped) {
+  for (const auto& [limit, expected] : std::vector<std::pair<std::string, int>>{
+           {"", 25}, {",\"limit\":null", 25}, {",\"limit\":0", 1}, {",\"limit\":-7", 1}, {",\"limit\":1", 1},
+           {",\"limit\":26", 25}, {",\"limit\":9223372036854775807", 25}}) {
+    JoinRequest join = JoinWithReplay("{\"since\":0" + limit + "}");
+    ASSERT_TRUE(join.replay) << limit;
+    EXPECT_EQ(join.replay->limit, expected) << limit;
+  }
+}
+
+TEST(JoinReplay, OtherThingsThanIntegersAreRefused) {
+  for (const char* replay :
+       {"{}", R"({"limit":1})", R"({"since":null})", R"({"since":"1"})", R"({"since":1.5})", R"({"since":1,"limit":"5"})",
+        R"({"since":1,"limit":2.5})", R"({"since":1,"limit":[]})", R"({"since":true})", R"({"since":-1})",
+        R"({"since":253402300800000})", R"({"since":1e300})"}) {
+    JoinRequest join = JoinWithReplay(replay);
+    EXPECT_FALSE(join.replay) << replay;
+    EXPECT_EQ(join.replay_error, "UnableToReplayMessages: Replay params are not valid") << replay;
+  }
+}
+
+TEST(JoinReplay, IsForPrivateChannelsOnly) {
+  for (const char* replay : {R"({"since":1})", "{}"}) {
+    JoinRequest join = JoinWithReplay(replay, "false");
+    EXPECT_FALSE(join.replay);
+    EXPECT_EQ(join.replay_error, "UnableToReplayMessages: Replay is not allowed for public channels");
+  }
+}
+
+TEST(JoinReplay, NothingIsAskedForByWhatIsNoObject) {
+  for (const char* replay : {"null", "[]", "5", "\"x\"", "true"}) {
+    for (const char* is_private : {"true", "false"}) {
+      JoinRequest join = JoinWithReplay(replay, is_private);
+      EXPECT_FALSE(join.replay) << replay;
+      EXPECT_FALSE(join.replay_error) << replay;
+    }
+  }
+}
+
+TEST(JoinReady, AnythingButNullAndFalseAsksForIt) {
+  auto ready = [](const std::string& value) {
+    return Join("{\"config\":{\"broadcast\":{\"replication_ready\":" + value + "}}}").replication_ready;
+  };
+  for (const char* yes : {"true", "\"false\"", "\"\"", "0", "{}", "[]"}) EXPECT_TRUE(ready(yes)) << yes;
+  for (const char* no : {"false", "null"}) EXPECT_FALSE(ready(no)) << no;
+  EXPECT_FALSE(Join(R"({"config":{"broadcast":{}}})").replication_ready);
+}
+
+JoinRequest JoinWithOptions(std::string_view options) {
+  return Join(std::string("{\"config\":{\"postgres_changes_options\":").append(options).append("}}"));
+}
+
+TEST(JoinChangesOptions, WaitAndTimeout) {
+  JoinRequest join = JoinWithOptions(R"({"wait":true,"timeout":5000})");
+  EXPECT_TRUE(join.wait);
+  EXPECT_EQ(join.wait_timeout_ms, 5000);
+  EXPECT_TRUE(JoinWithOptions(R"({"wait":"TRUE"})").wait);
+  EXPECT_FALSE(JoinWithOptions(R"({"wait":1,"timeout":5000})").wait);
+  for (const char* options : {"null", "[]", "5", "{}"}) {
+    EXPECT_FALSE(JoinWithOptions(options).wait) << options;
+    EXPECT_EQ(JoinWithOptions(options).wait_timeout_ms, 15000) << options;
+  }
+}
+
+TEST(JoinChangesOptions, TimeoutIsClamped) {
+  for (const auto& [timeout, expected] : std::vector<std::pair<std::string, int64_t>>{
+           {"0", 0}, {"-1", 0}, {"20000", 20000}, {"20001", 20000}, {"1e300", 20000}, {"-1e300", 0}, {"1500.7", 1500},
+           {"\"1\"", 15000}, {"null", 15000}, {"{}", 15000}, {"99999999999999999999", 20000}}) {
+    EXPECT_EQ(JoinWithOptions("{\"timeout\":" + timeout + "}").wait_timeout_ms, expected) << timeout;
+  }
 }
 
 TEST(JoinBindings, AreEchoedVerbatimWithAnId) {

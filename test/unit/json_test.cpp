@@ -154,5 +154,26 @@ TEST(JsonUtf8, AcceptsTheEdgesOfEverySequenceLength) {
   }
 }
 
+TEST(JsonCheck, AcceptsWhatParseAccepts) {
+  for (const char* text : {"{}", "[]", " [1, {\"a\":[null]}] ", "5", "-1.5e3", "\"x\"", "true", "null", "\"\\u00e9\""}) {
+    EXPECT_TRUE(json::Check(text, 8).ok()) << text;
+  }
+  for (const char* text : {"", " ", "{", "[1,]", "{\"a\"}", "{} {}", "nul", "01", "'x'", "\"\xff\"", "[1]x", "NaN"}) {
+    EXPECT_EQ(json::Check(text, 8).code(), Code::kMalformed) << text;
+  }
+  EXPECT_FALSE(json::Check(std::string_view("[1]\0", 4), 8).ok());
+}
+
+TEST(JsonCheck, BoundsDepthAndNothingElse) {
+  EXPECT_TRUE(json::Check("[[[[]]],[[{}]]]", 4).ok());
+  EXPECT_EQ(json::Check("[[[[]]],[[{}]]]", 3).code(), Code::kTooLarge);
+  EXPECT_EQ(json::Check("[]", 0).code(), Code::kTooLarge);
+  EXPECT_TRUE(json::Check("1", 0).ok());
+  EXPECT_EQ(json::Check(std::string(1000000, '['), 64).code(), Code::kTooLarge);
+  std::string wide = "[0";
+  for (int i = 0; i < 500000; i++) wide += ",0";
+  EXPECT_TRUE(json::Check(wide + "]", 1).ok());
+}
+
 }  // namespace
 }  // namespace realtime::json

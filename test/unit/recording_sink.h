@@ -1,4 +1,4 @@
-// An EngineSink that remembers: the text frames of each session, closes, and messages to the database.
+// An EngineSink that remembers: the frames of each session, closes, messages to the database, answers to REST calls.
 #ifndef REALTIME_TEST_UNIT_RECORDING_SINK_H_
 #define REALTIME_TEST_UNIT_RECORDING_SINK_H_
 
@@ -21,6 +21,14 @@ class RecordingSink : public EngineSink {
     CloseCode code;
     std::string reason;
   };
+  struct Answered {
+    CallId call;
+    RestAnswer answer;
+  };
+  struct Slowed {
+    SessionId session;
+    int64_t ms;
+  };
 
   void Send(SessionId session, SharedBytes frame) override {
     frames[session].push_back(std::move(frame));
@@ -28,7 +36,15 @@ class RecordingSink : public EngineSink {
   void Close(SessionId session, CloseCode code, std::string_view reason) override {
     closed.push_back({session, code, std::string(reason)});
   }
-  void ToDatabase(realtime::ToDatabase message) override { to_database.push_back(std::move(message)); }
+  void ToDatabase(realtime::ToDatabase message) override {
+    if (const auto* listening = std::get_if<Listening>(&message)) {
+      listenings.push_back(listening->any);
+    } else {
+      to_database.push_back(std::move(message));
+    }
+  }
+  void Answer(CallId call, RestAnswer answer) override { answers.push_back({call, std::move(answer)}); }
+  void SlowDown(SessionId session, int64_t ms, Now) override { slowed.push_back({session, ms}); }
   int64_t LastReceived(SessionId session, Now) override { return received_ms[session]; }
 
   // The session's messages since the last call, without their frame headers.
@@ -55,10 +71,21 @@ class RecordingSink : public EngineSink {
     return taken;
   }
 
+  // Likewise, when all of them are binary.
+  std::vector<std::string> TakeBinaries(SessionId session) {
+    std::vector<std::string> messages;
+    for (const SharedBytes& frame : frames[session]) messages.push_back(BinaryOf(*frame));
+    frames[session].clear();
+    return messages;
+  }
+
   // The payload of one unmasked text frame, or a description of what is wrong with it.
-  static std::string TextOf(const std::string& frame) {
+  static std::string TextOf(const std::string& frame) { return PayloadOf(frame, 0x81); }
+  static std::string BinaryOf(const std::string& frame) { return PayloadOf(frame, 0x82); }
+
+  static std::string PayloadOf(const std::string& frame, uint8_t first_byte) {
     ByteReader reader(frame);
-    if (reader.U8() != 0x81) return "not a final text frame";
+    if (reader.U8() != first_byte) return "not a final frame of the kind";
     uint64_t size = reader.U8();
     if (size == 126) {
       size = reader.U16();
@@ -71,7 +98,10 @@ class RecordingSink : public EngineSink {
 
   std::map<SessionId, std::vector<SharedBytes>> frames;
   std::vector<Closed> closed;
-  std::vector<realtime::ToDatabase> to_database;
+  std::vector<realtime::ToDatabase> to_database;  // all but Listening,
+  std::vector<bool> listenings;                   // which is noted here
+  std::vector<Answered> answers;
+  std::vector<Slowed> slowed;
   std::map<SessionId, int64_t> received_ms;  // what LastReceived answers
 };
 

@@ -5,6 +5,8 @@
 #include <openssl/hmac.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace realtime {
 namespace {
@@ -45,7 +47,13 @@ std::string Sign(std::string_view header, std::string_view claims, const std::st
   return text + "." + Base64Url(Mac(digest, secret, text));
 }
 
-Token Verify(std::string_view token) { return VerifyToken(token, {kSecret}, kNowMs); }
+Token VerifyWith(std::string_view token, std::vector<std::string> secrets) {
+  TokenRules rules;
+  rules.secrets = std::move(secrets);
+  return VerifyToken(token, rules, kNowMs);
+}
+
+Token Verify(std::string_view token) { return VerifyWith(token, {kSecret}); }
 
 TokenError ErrorOfClaims(std::string_view claims) { return Verify(Sign(kHs256, claims)).error; }
 
@@ -68,18 +76,18 @@ TEST(Token, VerifiesATokenMadeElsewhere) {
   const std::string token =
       "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ."
       "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c";
-  EXPECT_EQ(VerifyToken(token, {"your-256-bit-secret"}, kNowMs).error, TokenError::kMissingClaims);
-  EXPECT_EQ(VerifyToken(token, {"your-256-bit-secret "}, kNowMs).error, TokenError::kBadSignature);
+  EXPECT_EQ(VerifyWith(token, {"your-256-bit-secret"}).error, TokenError::kMissingClaims);
+  EXPECT_EQ(VerifyWith(token, {"your-256-bit-secret "}).error, TokenError::kBadSignature);
 }
 
 TEST(Token, AnyOfTheSecretsWillDoButNeverAnEmptyOne) {
   std::string token = Sign(kHs256, kClaims);
-  EXPECT_TRUE(VerifyToken(token, {"other", kSecret}, kNowMs).ok());
-  EXPECT_EQ(VerifyToken(token, {"other"}, kNowMs).error, TokenError::kBadSignature);
-  EXPECT_EQ(VerifyToken(token, {}, kNowMs).error, TokenError::kNoSigner);
+  EXPECT_TRUE(VerifyWith(token, {"other", kSecret}).ok());
+  EXPECT_EQ(VerifyWith(token, {"other"}).error, TokenError::kBadSignature);
+  EXPECT_EQ(VerifyWith(token, {}).error, TokenError::kNoSigner);
   std::string forged = Sign(kHs256, kClaims, "");
-  EXPECT_EQ(VerifyToken(forged, {""}, kNowMs).error, TokenError::kNoSigner);
-  EXPECT_EQ(VerifyToken(forged, {"", kSecret}, kNowMs).error, TokenError::kBadSignature);
+  EXPECT_EQ(VerifyWith(forged, {""}).error, TokenError::kNoSigner);
+  EXPECT_EQ(VerifyWith(forged, {"", kSecret}).error, TokenError::kBadSignature);
 }
 
 TEST(Token, OtherAlgorithmsHaveNoSigner) {

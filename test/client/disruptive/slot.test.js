@@ -33,11 +33,11 @@ const missed = (raw) => waitFor(() => raw.frames.find((frame) => frame.event ===
 // 20 MB that are no change of any table.
 const writeWal = () => sql("select count(pg_logical_emit_message(false, 'x', repeat('x', 1000000))) from generate_series(1, 20)");
 
-test('slot and stream come with the first subscription, stay when the last leaves, and go with the worker', async (t) => {
+test('slot and stream come with the first channel, stay when the last leaves, and go with the worker', async (t) => {
   await freshWorker();
   const idle = await RawClient.open(t);
-  await idle.join('realtime:nothing-from-the-database');
-  assert.equal(await slot(), undefined, 'a client without postgres_changes needs no slot');
+  await idle.heartbeat();
+  assert.equal(await slot(), undefined, 'a client without channels needs no slot');
   assert.equal(await walsender(), undefined);
 
   const source = await withTable(t, 'id int primary key');

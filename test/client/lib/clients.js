@@ -1,5 +1,6 @@
 'use strict';
-// The unmodified clients: the newest supabase-js for this Node (protocol 2.0.0), and the last release that speaks 1.0.0.
+// The unmodified clients: the newest supabase-js that says it runs on this Node (protocol 2.0.0), the last release that
+// speaks 1.0.0, and the newest of all, for what only it knows.
 const WebSocket = require('ws');
 const env = require('./env');
 const { cleanup } = require('./cleanup');
@@ -10,10 +11,11 @@ const kLibraries = {
   '1.0.0': () => require('supabase-js-v1'),
 };
 const kVersions = Object.keys(kLibraries);
+const kNewest = () => require('supabase-js-next');
 
 // A client of the given protocol version, with the user's token when there is one; disconnected with the test.
-async function makeClient(t, { vsn = '2.0.0', key = env.anonKey, token, realtime = {} } = {}) {
-  const client = kLibraries[vsn]().createClient(env.url, key, {
+async function makeClient(t, { vsn = '2.0.0', library = kLibraries[vsn], url = env.url, key = env.anonKey, token, realtime = {} } = {}) {
+  const client = library().createClient(url, key, {
     realtime: { transport: WebSocket, ...realtime },
     auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
   });
@@ -83,4 +85,4 @@ async function subscribe(client, bindings, options) {
   return recording;
 }
 
-module.exports = { makeClient, subscribe, watch, table, newTopic, kVersions };
+module.exports = { makeClient, subscribe, watch, table, newTopic, kVersions, kNewest };

@@ -62,7 +62,11 @@ class RawClient {
         }
       }
       return null;
-    }, () => `${what}; saw ${this.frames.slice(-6).map((f) => f.text).join(' ')} closed ${JSON.stringify(this.closed)}`, limit);
+    }, () => `${what}; saw ${this.frames.slice(-6).map((f) => f.text || f.binary.toString()).join(' ')} closed ${JSON.stringify(this.closed)}`, limit);
+  }
+  // The next broadcast to this client: { binary } or a text frame.
+  broadcast() {
+    return this.next((frame) => frame.binary || frame.event === 'broadcast', 'a broadcast');
   }
   event(event, what) {
     return this.next((frame) => frame.event === event, what || `event ${event}`);

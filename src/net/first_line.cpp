@@ -1,0 +1,128 @@
+#include "net/first_line.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "net/http.h"
+
+namespace realtime {
+namespace {
+
+constexpr int64_t kPatienceMs = 10000;
+constexpr std::string_view kPost = "POST ";
+
+// True when more bytes are needed to tell.
+bool IsIncomplete(std::string_view text, std::string* target) {
+  if (!text.starts_with(kPost)) return kPost.starts_with(text);
+  text.remove_prefix(kPost.size());
+  size_t end = text.find_first_of(" \r\n");
+  if (end == std::string_view::npos) return kPost.size() + text.size() < kMaxHeaderBytes;
+  *target = text.substr(0, end);
+  return false;
+}
+
+}  // namespace
+
+struct FirstLine::Connection {
+  FirstLine* owner = nullptr;
+  int fd = -1;
+  std::string peer;
+  Now accepted;
+  size_t seen = 0;            // bytes at the last look
+  uv_poll_t* poll = nullptr;  // freed by its own close callback
+  std::list<std::unique_ptr<Connection>>::iterator place;
+
+  // uv_close takes the descriptor out of epoll at once: libwebsockets will put it in again.
+  void StopPolling() {
+    if (poll == nullptr) return;
+    poll->data = nullptr;
+    uv_close(reinterpret_cast<uv_handle_t*>(std::exchange(poll, nullptr)),
+             [](uv_handle_t* handle) { delete reinterpret_cast<uv_poll_t*>(handle); });
+  }
+
+  ~Connection() {
+    StopPolling();
+    if (fd >= 0) close(fd);
+  }
+};
+
+FirstLine::FirstLine(uv_loop_t* loop, Ready ready)
+    : loop_(loop), ready_(std::move(ready)), scratch_(kMaxHeaderBytes) {}
+
+FirstLine::~FirstLine() = default;
+
+void FirstLine::Close() { waiting_.clear(); }
+
+void FirstLine::Add(int fd, std::string peer, Now now) {
+  auto owned = std::make_unique<Connection>();
+  Connection* connection = owned.get();
+  connection->owner = this;
+  connection->fd = fd;
+  connection->peer = std::move(peer);
+  connection->accepted = now;
+  connection->place = waiting_.insert(waiting_.end(), std::move(owned));
+  std::string target;
+  if (Peek(connection, &target) == Look::kDone) {
+    Finish(connection, std::move(target));
+  } else if (!StartPolling(connection)) {
+    waiting_.erase(connection->place);
+  }
+}
+
+bool FirstLine::StartPolling(Connection* connection) {
+  auto poll = std::make_unique<uv_poll_t>();
+  if (uv_poll_init(loop_, poll.get(), connection->fd) != 0) return false;
+  connection->poll = poll.release();
+  connection->poll->data = connection;
+  uv_poll_start(connection->poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
+    Connection* self = static_cast<Connection*>(handle->data);
+    if (self == nullptr) return;
+    FirstLine* owner = self->owner;
+    try {
+      owner->OnReadable(self);
+    } catch (...) {
+      // No memory for one more client. Whatever is left of the connection ends with its time.
+    }
+  });
+  return true;
+}
+
+void FirstLine::OnReadable(Connection* connection) {
+  std::string target;
+  if (Peek(connection, &target) == Look::kDone) Finish(connection, std::move(target));
+}
+
+FirstLine::Look FirstLine::Peek(Connection* connection, std::string* target) {
+  ssize_t n = recv(connection->fd, scratch_.data(), scratch_.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return Look::kMore;
+  // The end, or nothing new in spite of the mark, which is the end behind a few bytes: libwebsockets deals with it.
+  if (n <= 0 || static_cast<size_t>(n) == connection->seen) return Look::kDone;
+  connection->seen = static_cast<size_t>(n);
+  if (!IsIncomplete({scratch_.data(), connection->seen}, target)) return Look::kDone;
+  // What was looked at stays readable: without the mark this would be called again and again.
+  int mark = static_cast<int>(n) + 1;
+  return setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark)) == 0 ? Look::kMore : Look::kDone;
+}
+
+void FirstLine::Finish(Connection* connection, std::string target) {
+  std::unique_ptr<Connection> owned = std::move(*connection->place);
+  waiting_.erase(owned->place);
+  owned->StopPolling();
+  int one = 1;
+  setsockopt(owned->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
+  ready_(std::exchange(owned->fd, -1), std::move(owned->peer), std::move(target), owned->accepted);
+}
+
+void FirstLine::Tick(Now now) {
+  while (NextDeadline() <= now.mono_ms) waiting_.pop_front();
+}
+
+int64_t FirstLine::NextDeadline() const {
+  return waiting_.empty() ? INT64_MAX : waiting_.front()->accepted.mono_ms + kPatienceMs;
+}
+
+}  // namespace realtime
