@@ -194,6 +194,49 @@ $$;
 
 COMMENT ON FUNCTION realtime.message_cutoff(interval) IS 'UTC time before which messages are old; null: none is';
 
+-- Writing to a table runs code of its owner's: expressions of indexes, checks, triggers. The worker is a superuser.
+CREATE FUNCTION realtime.require_trusted_owner(tab regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  owner record;
+BEGIN
+  SELECT r.rolname, r.rolsuper INTO owner FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = tab;
+  IF NOT owner.rolsuper AND (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+    RAISE EXCEPTION 'table % belongs to role "%", whose code would run with the rights of role "%"',
+      tab, owner.rolname, current_user
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = format('ALTER TABLE %s OWNER TO a superuser. Until then the upkeep of realtime.messages stands still.', tab);
+  END IF;
+END
+$$;
+
+-- Rows are deleted with the worker's rights, and so are their triggers run: they must be a superuser's, or bring rights of
+-- their own. The lock keeps others from being made meanwhile.
+CREATE FUNCTION realtime.lock_for_delete(part regclass)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  foreign_trigger name;
+BEGIN
+  EXECUTE format('LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE', part);
+  PERFORM realtime.require_trusted_owner(part);
+  SELECT t.tgname INTO foreign_trigger
+    FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid JOIN pg_roles r ON r.oid = f.proowner
+   WHERE t.tgrelid = part AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0  -- on DELETE
+     AND NOT f.prosecdef AND NOT r.rolsuper;
+  IF FOUND THEN
+    RAISE EXCEPTION 'trigger "%" of table % would run with the rights of role "%"', foreign_trigger, part, current_user
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Make its function SECURITY DEFINER, or drop the trigger. Until then no rows are deleted or moved.';
+  END IF;
+END
+$$;
+
 -- Partitions whose name and bounds are those of one UTC day: the ones made here. Others are left alone.
 CREATE FUNCTION realtime.message_partitions()
 RETURNS TABLE (partition regclass, day date)
@@ -230,11 +273,14 @@ DECLARE
                     WHERE attrelid = 'realtime.messages'::regclass AND attnum > 0 AND NOT attisdropped
                       AND attgenerated = '');
 BEGIN
+  PERFORM realtime.require_trusted_owner('realtime.messages');
   EXECUTE format('CREATE TABLE %s (LIKE realtime.messages INCLUDING ALL)', name);
   EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', name);
   EXECUTE format('ALTER TABLE %s OWNER TO %I', name, owner);
 
   LOCK TABLE ONLY realtime.messages_default IN ACCESS EXCLUSIVE MODE;
+  PERFORM realtime.lock_for_delete(tableoid) FROM ONLY realtime.messages_default
+    WHERE inserted_at >= first AND inserted_at < past LIMIT 1;
   EXECUTE format('WITH moved AS (DELETE FROM ONLY realtime.messages_default WHERE inserted_at >= $1 AND inserted_at < $2'
                  ' RETURNING %1$s) INSERT INTO %2$s (%1$s) SELECT %1$s FROM moved', columns, name) USING first, past;
   EXECUTE format('ALTER TABLE realtime.messages ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', name, first, past);
@@ -299,6 +345,7 @@ DECLARE
   n bigint;
 BEGIN
   FOR part IN SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = 'realtime.messages'::regclass LOOP
+    PERFORM realtime.lock_for_delete(part);
     EXECUTE format('DELETE FROM ONLY %1$s WHERE ctid = ANY (ARRAY(SELECT ctid FROM ONLY %1$s'
                    ' WHERE expires_at <= now() AT TIME ZONE ''UTC'' LIMIT $1))', part) USING max_rows;
     GET DIAGNOSTICS n = ROW_COUNT;
@@ -407,7 +454,9 @@ $$;
 
 COMMENT ON FUNCTION realtime.maintain_messages(interval) IS 'the whole upkeep of realtime.messages, as the worker does it';
 
-REVOKE ALL ON FUNCTION realtime.make_message_partition(date), realtime.make_message_partitions(interval, integer),
+REVOKE ALL ON FUNCTION realtime.require_trusted_owner(regclass), realtime.lock_for_delete(regclass),
+  realtime.make_message_partition(date),
+  realtime.make_message_partitions(interval, integer),
   realtime.delete_old_messages(interval, integer), realtime.drop_old_message_partitions(interval),
   realtime.publish_messages(), realtime.maintain_messages(interval) FROM PUBLIC;
 

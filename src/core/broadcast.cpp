@@ -35,9 +35,7 @@ SharedBytes TextFrame(Vsn vsn, std::string_view join_ref, const Broadcast& messa
 SharedBytes BinaryFrame(const Broadcast& message) {
   std::string topic = FullTopic(message);
   std::string metadata = BroadcastMetadata(message);
-  if (topic.size() > kMaxNameBytes || message.event.size() > kMaxNameBytes || metadata.size() > kMaxNameBytes) {
-    return nullptr;
-  }
+  if (!FitsBinaryFrame(message.topic, message.event) || metadata.size() > kMaxNameBytes) return nullptr;
   std::string bytes;
   bytes.reserve(5 + topic.size() + message.event.size() + metadata.size() + message.payload->size());
   bytes.push_back(kUserBroadcast);
@@ -48,6 +46,10 @@ SharedBytes BinaryFrame(const Broadcast& message) {
 }
 
 }  // namespace
+
+bool FitsBinaryFrame(std::string_view topic, std::string_view event) {
+  return kTopicPrefix.size() + topic.size() <= kMaxNameBytes && event.size() <= kMaxNameBytes;
+}
 
 std::string BroadcastMetadata(const Broadcast& message) {
   if (message.id.empty() && !message.replayed) return "";

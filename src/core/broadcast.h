@@ -33,12 +33,21 @@ struct Broadcast {
 };
 using BroadcastPtr = std::shared_ptr<const Broadcast>;
 
+// What a sender may ask for with `persist`, over WebSocket and REST. A longer life than this is cut: no message is kept so
+// long, and a number from here on would only overflow somewhere.
+inline constexpr int64_t kMaxTtlS = int64_t{10} * 366 * 24 * 3600;
+inline constexpr std::string_view kPersistUsage = "Broadcast persistence takes true or a positive ttl in seconds";
+inline constexpr std::string_view kPersistNeedsPrivate = "Broadcast persistence is only available on private channels";
+
 // {"id":"...","replayed":true}; empty when there is nothing to say.
 std::string BroadcastMetadata(const Broadcast& message);
 // The payload object of a message as text: {"event":...,"payload":...,"type":"broadcast"[,"meta":{...}]}. Not for kBinary.
 std::string BroadcastPayload(const Broadcast& message);
 // The same for a message of REST's batch: JSON text of the user's payload and an id, which may be empty.
 std::string WholePayload(std::string_view event, std::string_view payload, std::string_view id);
+
+// Whether names of this topic (without "realtime:") and event fit into a binary frame. Bytes can travel in no other.
+bool FitsBinaryFrame(std::string_view topic, std::string_view event);
 
 // The frame of one message for one version, join_ref null. Null when the version cannot represent it: binary payloads in
 // version 1, and in version 2 those whose names are too long for a binary frame. JSON payloads whose names are too long for

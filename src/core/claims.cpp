@@ -55,15 +55,15 @@ bool HasRequired(const json::Value& claims, const std::vector<RequiredClaim>& re
   });
 }
 
-// No role's name has a NUL, and C would cut there.
-bool IsRole(const json::Value* role) {
-  return role != nullptr && role->IsString() && !role->string.empty() && role->string.find('\0') == std::string::npos;
+// The backend would read a NUL as the end, and so take one role or user for another.
+bool IsName(const json::Value* value) {
+  return value != nullptr && value->IsString() && !value->string.empty() && value->string.find('\0') == std::string::npos;
 }
 
 TokenError Check(const json::Value& claims, const std::vector<RequiredClaim>& required, int64_t now_s, Token* token) {
   const json::Value* exp = claims.Find("exp");
   const json::Value* iat = claims.Find("iat");
-  if (!IsRole(claims.Find("role")) || exp == nullptr || exp->IsNull()) return TokenError::kMissingClaims;
+  if (!IsName(claims.Find("role")) || exp == nullptr || exp->IsNull()) return TokenError::kMissingClaims;
   if (!IsNumber(*exp) || (iat != nullptr && !IsNumber(*iat))) return TokenError::kInvalidClaim;
   token->exp_s = static_cast<int64_t>(std::round(std::clamp(exp->number, -kFarFuture, kFarFuture)));
   if (token->exp_s <= now_s) {
@@ -92,7 +92,7 @@ void CheckClaims(const json::Value& claims, const std::vector<RequiredClaim>& re
   if (!token->ok()) return;
   token->role = claims.Find("role")->string;
   const json::Value* sub = claims.Find("sub");
-  if (sub != nullptr && sub->IsString()) token->sub = sub->string;
+  if (IsName(sub)) token->sub = sub->string;
 }
 
 }  // namespace realtime

@@ -62,6 +62,7 @@ struct Store {
   bool store = true;
   int64_t ttl_s = 0;  // life of the stored message; zero: until realtime.message_retention ends it
   std::string ref;    // comes back as it is
+  bool needs_right = false;  // comes back: a new token is being judged, and its answer will be there first
 };
 
 // Somebody is (nobody is any more) joined to a channel, so messages that are sent from SQL have a reader.
@@ -105,10 +106,11 @@ struct RightsResult {
 
 struct Stored {
   ChannelId channel = 0;
-  BroadcastPtr message;  // with its id when it was stored
+  BroadcastPtr message;  // with its id when it was stored; null: it comes from the stream, as a trigger may have changed it
   std::string ref;
   std::string error;     // not empty: it was not stored, and must not be delivered; for the sender
   bool denied = false;   // ... because a policy or a privilege says so
+  bool needs_right = false;
 };
 
 // A row inserted into realtime.messages, after its commit.

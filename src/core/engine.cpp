@@ -12,6 +12,8 @@ namespace {
 // Malformed frames are logged at most this often per session, or a client could fill the log's mailbox.
 constexpr int64_t kMalformedLogIntervalMs = 1000;
 
+constexpr std::string_view kPrivateOnly = "This project only allows private channels";
+
 }  // namespace
 
 ConnectResult Engine::Impl::Connect(const ConnectRequest& request, Now now) {
@@ -123,7 +125,12 @@ void Engine::Impl::Reload(SettingsPtr settings) {
 
 void Engine::Impl::DrainAll() {
   FailCalls();
-  draining_ = true;
+  // Also when memory runs out in between.
+  struct Draining {
+    explicit Draining(bool* on) : flag(on) { *flag = true; }
+    ~Draining() { *flag = false; }
+    bool* flag;
+  } draining(&draining_);
   while (!sessions_.empty()) {
     Session& session = sessions_.begin()->second;
     for (const auto& [topic, channel] : session.channels) {
@@ -136,7 +143,6 @@ void Engine::Impl::DrainAll() {
     }
     CloseSession(session, CloseCode::kServiceRestart, "service restart");
   }
-  draining_ = false;
 }
 
 void Engine::Impl::Tick(Now now) {
@@ -189,6 +195,8 @@ void Engine::Impl::OnTokenDeadline(ChannelId id, Now now) {
     return;
   }
   Channel& channel = *found->second;
+  // Who joined before the setting came is public still.
+  if (settings_->private_only && !channel.is_private && !channel.joining) return EndWithError(channel, kPrivateOnly);
   Token token = Verify(*channel.token, now);
   if (token.ok()) {
     ArmToken(channel, token.exp_s, now);

@@ -10,9 +10,6 @@ namespace realtime {
 
 namespace {
 
-// Longer than any message is kept; a number from here on would only overflow somewhere.
-constexpr int64_t kMaxTtlS = int64_t{10} * 366 * 24 * 3600;
-
 // What the sender wants to become of its message.
 struct Persistence {
   bool wanted = false;
@@ -28,11 +25,11 @@ Result<Persistence> ReadPersistence(std::string_view metadata, bool is_private, 
   if (persist == nullptr || persist->IsNull()) return Persistence();
   bool is_switch = persist->type == json::Type::kBool;
   if (is_switch && !persist->boolean) return Persistence();
-  if (!is_private) return Status(Code::kInvalid, "Broadcast persistence is only available on private channels");
+  if (!is_private) return Status(Code::kInvalid, std::string(kPersistNeedsPrivate));
   if (is_switch) return Persistence{true, 0};
   const json::Value* ttl = persist->Find("ttl");
   bool usable = persist->IsObject() && (ttl == nullptr || (ttl->is_integer && ttl->integer > 0));
-  if (!usable) return Status(Code::kInvalid, "Broadcast persistence takes true or a positive ttl in seconds");
+  if (!usable) return Status(Code::kInvalid, std::string(kPersistUsage));
   return Persistence{true, ttl == nullptr ? 0 : std::min(ttl->integer, kMaxTtlS)};
 }
 
@@ -41,6 +38,12 @@ std::string AnswerPayload(const Status& status) {
   if (status.ok()) return OkPayload();
   if (status.code() == Code::kTooLarge) return R"({"status":"error","response":"payload_size_exceeded"})";
   return status.code() == Code::kInvalid ? RejectionPayload(status.message()) : ErrorPayload(status.message());
+}
+
+Status MayNotWrite(const Channel& channel) {
+  return {Code::kUnauthorized,
+          std::string("Unauthorized: You do not have permissions to write to this Channel topic: ")
+              .append(channel.subtopic())};
 }
 
 }  // namespace
@@ -60,8 +63,9 @@ void Engine::Impl::OnBroadcast(Channel& channel, const ClientMessage& message, N
     AnswerBroadcast(channel, message.ref, status);
     return;
   }
-  // Once one message is on its way through the database, those behind it must not overtake it.
-  if (persistence.value.wanted || channel.storing > 0) {
+  // Once one message is on its way through the database, those behind it must not overtake it; nor may one overtake the
+  // answer to a new token.
+  if (persistence.value.wanted || channel.storing > 0 || channel.new_token) {
     StoreBroadcast(channel, std::move(broadcast), persistence.value.wanted, persistence.value.ttl_s, message.ref);
     return;
   }
@@ -72,10 +76,7 @@ void Engine::Impl::OnBroadcast(Channel& channel, const ClientMessage& message, N
 Status Engine::Impl::ReadBroadcast(const Channel& channel, const ClientMessage& message, Broadcast* out) const {
   // Clients hold back what they send until the join is answered.
   if (channel.joining) return {Code::kMalformed, "The channel is not joined yet"};
-  if (!channel.rights.write_broadcast) {
-    return {Code::kUnauthorized, std::string("Unauthorized: You do not have permissions to write to this Channel topic: ")
-                                     .append(channel.subtopic())};
-  }
+  if (!channel.new_token && !channel.rights.write_broadcast) return MayNotWrite(channel);
   bool whole = !message.is_user_broadcast;
   std::string_view payload = whole ? message.payload : message.user_payload;
   if (payload.size() > settings_->max_payload_size) return {Code::kTooLarge, "Payload size exceeded"};
@@ -116,7 +117,10 @@ void Engine::Impl::Publish(const BroadcastPtr& message, ChannelId except) {
 
 void Engine::Impl::StoreBroadcast(Channel& channel, BroadcastPtr message, bool store, int64_t ttl_s, std::string ref) {
   ++channel.storing;
-  sink_->ToDatabase(Store{channel.id, channel.identity, std::move(message), store, ttl_s, std::move(ref)});
+  // What is really stored is judged by the database, by the new token's rights.
+  const bool needs_right = channel.new_token && !store;
+  sink_->ToDatabase(
+      Store{channel.id, channel.identity, std::move(message), store, ttl_s, std::move(ref), needs_right});
 }
 
 // The sender may have gone meanwhile; a message that was stored is delivered all the same.
@@ -127,12 +131,15 @@ void Engine::Impl::OnStored(const Stored& stored) {
   }
   auto found = channels_.find(stored.channel);
   Channel* sender = found == channels_.end() ? nullptr : found->second;
-  if (stored.error.empty() && stored.message != nullptr) {
+  const bool denied = stored.needs_right && (sender == nullptr || !sender->rights.write_broadcast);
+  if (stored.error.empty() && stored.message != nullptr && !denied) {
     Publish(stored.message, sender == nullptr || sender->self ? 0 : sender->id);
   }
   if (sender == nullptr) return;
   if (sender->storing > 0) --sender->storing;
-  AnswerBroadcast(*sender, stored.ref, stored.error.empty() ? Status::Ok() : Status(Code::kInvalid, stored.error));
+  Status status = stored.error.empty() ? Status::Ok() : Status(Code::kInvalid, stored.error);
+  if (denied) status = MayNotWrite(*sender);
+  AnswerBroadcast(*sender, stored.ref, status);
 }
 
 void Engine::Impl::AnswerBroadcast(Channel& channel, std::string_view ref, const Status& status) {

@@ -14,7 +14,8 @@ namespace realtime {
 
 namespace {
 
-constexpr size_t kMaxPending = 10000;     // calls that wait for the database
+constexpr size_t kMaxPending = 10000;     // calls that wait for the database ...
+constexpr size_t kMaxPendingBytes = 128u << 20;  // ... and their messages: a caller may hang up, its call waits on
 constexpr size_t kMaxPrivateTopics = 100; // of one batch: each is a question to the policies
 constexpr size_t kManyCallers = 10000;    // buckets from which on full ones are dropped ...
 constexpr size_t kMostCallers = 100000;   // ... and all of them: too generous for a moment, but bounded
@@ -22,14 +23,12 @@ constexpr int64_t kSweepMs = 1000;
 constexpr size_t kMaxCallerBytes = 200;
 
 constexpr std::string_view kBearer = "bearer ";
-constexpr std::string_view kTooMany = "Too many messages to broadcast, please reduce the batch size";
 
-// The token that a call brings; null when it brings none, or an Authorization of another kind.
+// The token that a call brings; null when it brings none. An Authorization of another kind is somebody else's: a proxy's, say.
 std::optional<std::string_view> TokenOf(const RestCall& call) {
-  if (!call.authorization) return call.api_key ? std::optional<std::string_view>(*call.api_key) : std::nullopt;
-  std::string_view text = *call.authorization;
-  if (!EqualsIgnoringCase(text.substr(0, kBearer.size()), kBearer)) return std::nullopt;
-  return text.substr(kBearer.size());
+  std::string_view text = call.authorization ? std::string_view(*call.authorization) : std::string_view();
+  if (EqualsIgnoringCase(text.substr(0, kBearer.size()), kBearer)) return text.substr(kBearer.size());
+  return call.api_key ? std::optional<std::string_view>(*call.api_key) : std::nullopt;
 }
 
 std::string CallerKey(const Identity& identity) {
@@ -108,7 +107,7 @@ void Engine::Impl::Call(CallId call, RestCall request, Now now) {
   bool read = !exhausted && ReadRestCall(request, settings_->max_payload_size, settings_->max_json_depth,
                                          &pending->request, &answer);
   if (read && !bucket.Take(rate, now.mono_ms, static_cast<double>(pending->request.messages.size()))) {
-    answer = MessageAnswer(429, kTooMany);
+    answer = TooManyMessagesAnswer();
     read = false;
   }
   AddRateHeaders(rate, bucket.Level(rate, now.mono_ms), read ? &pending->answer : &answer);
@@ -123,9 +122,10 @@ void Engine::Impl::StartCall(std::unique_ptr<PendingCall> pending) {
     return sink_->Answer(pending->call, With({202, "", {}}, pending->answer));
   }
   if (pending->topics.size() > kMaxPrivateTopics) {
-    return sink_->Answer(pending->call, With(MessageAnswer(429, kTooMany), pending->answer));
+    return sink_->Answer(pending->call, With(TooManyMessagesAnswer(), pending->answer));
   }
-  if (calls_.size() >= kMaxPending) {
+  for (const BroadcastPtr& message : pending->request.messages) pending->bytes += sizeof(Broadcast) + message->payload->size();
+  if (calls_.size() >= kMaxPending || calls_bytes_ + pending->bytes > kMaxPendingBytes) {
     return sink_->Answer(pending->call, With(ErrorAnswer(503, "Too many calls are waiting for the database"),
                                              pending->answer));
   }
@@ -134,6 +134,7 @@ void Engine::Impl::StartCall(std::unique_ptr<PendingCall> pending) {
   question.sequence = 1;
   question.identity = pending->identity;
   question.topics = pending->topics;
+  calls_bytes_ += pending->bytes;
   calls_.emplace(question.channel, std::move(pending));
   sink_->ToDatabase(std::move(question));
 }
@@ -186,8 +187,7 @@ void Engine::Impl::FinishBatch(ChannelId id, const RightsResult& result) {
 
 void Engine::Impl::OnCallStored(ChannelId id, const Stored& stored) {
   if (!stored.error.empty()) return FinishCall(id, ErrorAnswer(stored.denied ? 403 : 422, stored.error));
-  if (stored.message == nullptr) return FinishCall(id, ErrorAnswer(500, "The message was not stored"));
-  Publish(stored.message, 0);
+  if (stored.message != nullptr) Publish(stored.message, 0);
   FinishCall(id, {202, "", {}});
 }
 
@@ -196,6 +196,7 @@ void Engine::Impl::FinishCall(ChannelId id, RestAnswer answer) {
   if (found == calls_.end()) return;
   std::unique_ptr<PendingCall> pending = std::move(found->second);
   calls_.erase(found);
+  calls_bytes_ -= pending->bytes;
   sink_->Answer(pending->call, With(std::move(answer), pending->answer));
 }
 

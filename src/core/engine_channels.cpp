@@ -41,8 +41,7 @@ void Engine::Impl::Join(Session& session, const ClientMessage& message, size_t s
     request = ParseJoin(std::string_view(message.topic).substr(kTopicPrefix.size()), message.payload,
                         settings_->max_json_depth);
     token_text = request.value.token ? *request.value.token : *session.token;
-    status = request.ok() ? Authorize(request.value, token_text, now, &token)
-                          : Status(request.status.code(), "UnknownErrorOnChannel: " + request.status.message());
+    status = request.ok() ? Authorize(request.value, token_text, now, &token) : request.status;
   }
   if (!status.ok()) {
     Send(session, message.join_ref, message.ref, message.topic, "phx_reply", ErrorPayload(status.message()));
@@ -181,6 +180,7 @@ void Engine::Impl::AccessToken(Channel& channel, std::string_view payload, Now n
   }
   Adopt(channel, value->string, std::move(token), now);
   if (channel.is_private) AskRights(channel);
+  channel.new_token = channel.is_private;
   // A join that still waits for its rights asks for its bindings when it has them.
   if (!channel.bindings.empty() && (!channel.joining || channel.registered)) AskDatabase(channel);
 }

@@ -151,6 +151,7 @@ class Engine::Impl {
     std::shared_ptr<const Identity> identity;
     std::vector<std::string> topics;    // that the database was asked about
     RestAnswer answer;                  // as far as it is known
+    size_t bytes = 0;                   // of its messages
   };
   void StartCall(std::unique_ptr<PendingCall> pending);
   TokenBucket& CallerBucket(const Identity& identity, Now now);
@@ -182,6 +183,7 @@ class Engine::Impl {
   int64_t presence_deadline_ = Deadlines::kNever;
   bool draining_ = false;      // all end together: nobody is told who else does
   std::unordered_map<ChannelId, std::unique_ptr<PendingCall>> calls_;
+  size_t calls_bytes_ = 0;     // of the messages of all of them
   std::unordered_map<std::string, TokenBucket> callers_;  // by role and sub
   int64_t next_callers_sweep_ms_ = 0;
 

@@ -105,10 +105,12 @@ Status Engine::Impl::CheckTrackedBytes(const Channel& channel, size_t size) cons
     if (other.get() != &channel) of_session += other->meta.body.size();
   }
   if (of_session > kMaxTrackedBytesPerSession) return {Code::kTooLarge, "This connection tracks too much"};
-  // A state is one message: what no client's queue can take would cut off everybody who joins.
+  // A state is one message, and so is a diff, which may hold all of it twice, as it was and as it is: what no client's queue
+  // can take would cut off everybody who joins, or is there.
   const size_t before = channel.meta.tracked() ? channel.meta.size() : 0;
-  const size_t of_room = channel.room->presence.size() - before + channel.meta.key.size() + size;
-  if (of_room > settings_->max_client_queue / 2) return {Code::kTooLarge, "Too much is tracked on this topic"};
+  const size_t of_key = channel.meta.size() - channel.meta.body.size();
+  const size_t of_room = channel.room->presence.size() - before + of_key + size;
+  if (of_room > settings_->max_client_queue / 4) return {Code::kTooLarge, "Too much is tracked on this topic"};
   return Status::Ok();
 }
 
@@ -161,7 +163,8 @@ void Engine::Impl::PublishDiff(Topic& room, ChannelId except) {
   room.state = PresenceState();
   RoomFrames frames("presence_diff", diff);
   for (Channel* member : room.members) {
-    if (member->id == except || !HearsPresence(*member)) continue;
+    // Who is still joining gets the state with the answer, and this diff is in it.
+    if (member->id == except || member->joining || !HearsPresence(*member)) continue;
     // As on the reference: who did not ask at the join is told by the channel itself, under its join_ref.
     const bool asked = !member->is_private || member->presence_enabled;
     Deliver(*member, frames.For(*member, asked ? std::string_view("null") : member->join_ref));

@@ -40,7 +40,7 @@ void Engine::Impl::OnRights(const RightsResult& result, Now now) {
   }
   Channel& channel = *found->second;
   if (!channel.checking || channel.rights_sequence != result.sequence) return;
-  channel.checking = false;
+  channel.checking = channel.new_token = false;
   if (channel.joining) {
     OnJoinRights(channel, result, now);
   } else {
@@ -70,12 +70,15 @@ void Engine::Impl::OnNewRights(Channel& channel, const RightsResult& result, Now
     return EndForRetry(channel, cancelled ? "Query was cancelled, please try again"
                                           : "Realtime was unable to connect to the project database");
   }
+  const bool heard_presence = channel.rights.read_presence;
   channel.rights = result.granted.empty() ? Rights() : result.granted.front();
   if (!channel.rights.can_read()) {
     return EndWithError(channel, std::string("You no longer have permission to read from this Channel topic: ")
                                      .append(channel.subtopic()));
   }
   ArmRights(channel, now);
+  // Clients set diffs aside until they have a state, and what they had before may have changed unheard.
+  if (!heard_presence && channel.presence_enabled && channel.rights.read_presence) SendPresenceState(channel);
   if (!channel.rights.write_presence) UntrackPresence(channel);
 }
 

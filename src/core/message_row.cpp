@@ -107,6 +107,9 @@ Result<BroadcastPtr> ReadMessageRow(const RelationInfo& relation, const Row& row
   Status status = payload.present ? ReadJson(payload, max_payload_size, message.get())
                                   : ReadBinary(binary, max_payload_size, message.get());
   if (!status.ok()) return status;
+  if (message->form == Broadcast::Form::kBinary && !FitsBinaryFrame(message->topic, message->event)) {
+    return Malformed("its topic or event is too long for a binary message");
+  }
   return BroadcastPtr(std::move(message));
 }
 

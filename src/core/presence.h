@@ -37,7 +37,8 @@ struct PresenceMeta {
   std::string body;       // members of the payload as JSON text without braces, phx_ref and phx_ref_prev left out, by name
 
   bool tracked() const { return !ref.empty(); }
-  size_t size() const { return key.size() + body.size(); }
+  // Bytes of it in a state, its refs left out: a key may be six times as long there.
+  size_t size() const { return json::Quote(key).size() + body.size(); }
 };
 
 // Changes add up until TakeDiff tells them, all in one diff: what was tracked and untracked in between was never there, and

@@ -20,7 +20,6 @@ constexpr std::string_view kEvents = "/events/";
 constexpr size_t kMaxNameBytes = 8192;  // as in a frame
 constexpr int kMaxMessages = 10000;     // of one batch
 constexpr int kMaxMembers = 1000;       // of what has a handful of known ones
-constexpr int64_t kMaxTtlS = int64_t{10} * 366 * 24 * 3600;
 
 constexpr std::string_view kBlank = "can't be blank";
 constexpr std::string_view kWrong = "is invalid";
@@ -191,7 +190,7 @@ bool ReadBatch(const RestCall& call, size_t max_payload_size, int max_json_depth
   json::Limits list_limits{.max_depth = limits.max_depth, .max_values = kMaxMessages + 1};
   Result<json::Value> list = json::ParseShallow(messages->raw, list_limits);
   // The whole body has been validated, so this can only be their number.
-  if (!list.ok()) return Fail(answer, MessageAnswer(429, "Too many messages to broadcast, please reduce the batch size"));
+  if (!list.ok()) return Fail(answer, TooManyMessagesAnswer());
   if (list.value.elements.empty()) return Fail(answer, 422, FieldError("messages", kBlank));
   return ReadMessages(list.value, max_payload_size, limits, request, answer);
 }
@@ -200,21 +199,18 @@ bool ReadBatch(const RestCall& call, size_t max_payload_size, int max_json_depth
 
 // `persist=true` or `persist[ttl]=60`.
 bool ReadPersistence(const RestCall& call, bool is_private, RestRequest* request, RestAnswer* answer) {
-  constexpr std::string_view kUsage = "Broadcast persistence takes true or a positive ttl in seconds";
   std::optional<std::string> persist = QueryValue(call.query, "persist");
   std::optional<std::string> ttl = QueryValue(call.query, "persist[ttl]");
-  if (persist && *persist != "true" && *persist != "false") return Fail(answer, ErrorAnswer(422, kUsage));
+  if (persist && *persist != "true" && *persist != "false") return Fail(answer, ErrorAnswer(422, kPersistUsage));
   request->persist = ttl.has_value() || persist == "true";
   if (!request->persist) return true;
-  if (!is_private) {
-    return Fail(answer, ErrorAnswer(422, "Broadcast persistence is only available on private channels"));
-  }
+  if (!is_private) return Fail(answer, ErrorAnswer(422, kPersistNeedsPrivate));
   if (!ttl) return true;
   const char* end = ttl->data() + ttl->size();
   auto parsed = std::from_chars(ttl->data(), end, request->ttl_s);
   bool usable = parsed.ec == std::errc() && parsed.ptr == end && request->ttl_s > 0;
   request->ttl_s = std::min(request->ttl_s, kMaxTtlS);
-  return usable || Fail(answer, ErrorAnswer(422, kUsage));
+  return usable || Fail(answer, ErrorAnswer(422, kPersistUsage));
 }
 
 bool ReadJsonPayload(const RestCall& call, int max_json_depth, Broadcast* message, RestAnswer* answer) {
@@ -256,6 +252,8 @@ bool ReadSingle(const RestCall& call, size_t max_payload_size, int max_json_dept
   message->is_private = QueryValue(call.query, "private") == "true";
   if (call.body.size() > max_payload_size) return Fail(answer, 422, FieldError("payload", kOversize));
   if (ContentOf(call.content_type) == Content::kBytes) {
+    if (!FitsBinaryFrame(message->topic, "")) return Fail(answer, 422, FieldError("topic", kTooLong));
+    if (!FitsBinaryFrame("", message->event)) return Fail(answer, 422, FieldError("event", kTooLong));
     message->form = Broadcast::Form::kBinary;
     message->payload = std::make_shared<const std::string>(call.body);
   } else if (!ReadJsonPayload(call, max_json_depth, message.get(), answer)) {
@@ -296,5 +294,9 @@ bool ReadRestCall(const RestCall& call, size_t max_payload_size, int max_json_de
 RestAnswer MessageAnswer(int status, std::string_view message) { return {status, OneMember("message", message), {}}; }
 
 RestAnswer ErrorAnswer(int status, std::string_view error) { return {status, OneMember("error", error), {}}; }
+
+RestAnswer TooManyMessagesAnswer() {
+  return MessageAnswer(429, "Too many messages to broadcast, please reduce the batch size");
+}
 
 }  // namespace realtime

@@ -52,6 +52,8 @@ bool ReadRestCall(const RestCall& call, size_t max_payload_size, int max_json_de
 // {"message":"..."} and {"error":"..."}; the text may be any bytes.
 RestAnswer MessageAnswer(int status, std::string_view message);
 RestAnswer ErrorAnswer(int status, std::string_view error);
+// 429, for a batch that is too large or exceeds what is left of the caller's rate.
+RestAnswer TooManyMessagesAnswer();
 
 }  // namespace realtime
 

@@ -75,6 +75,7 @@ struct Channel {
   size_t seat = 0;
   Rights rights;
   bool checking = false;       // CheckRights `rights_sequence` has not been answered
+  bool new_token = false;      // ... and it is for a token that the rights are not of
   uint32_t rights_sequence = 0;
   int64_t rights_deadline = Deadlines::kNever;
   int64_t ready_deadline = Deadlines::kNever;

@@ -261,10 +261,10 @@ std::string TextOf(const json::Value& header, const char* name) {
   return value != nullptr && value->IsString() ? value->string : std::string();
 }
 
-// An empty secret is no secret: anybody could sign with it.
+// An empty secret is no secret: anybody could sign with it. Extensions that a signer calls critical are not known here.
 TokenError CheckSignature(const Parts& parts, const TokenRules& rules, std::string* kid_without_key) {
   const Algorithm* algorithm = AlgorithmOf(TextOf(parts.header, "alg"));
-  if (algorithm == nullptr) return TokenError::kNoSigner;
+  if (algorithm == nullptr || parts.header.Find("crit") != nullptr) return TokenError::kNoSigner;
   std::string kid = TextOf(parts.header, "kid");
   if (const KeySet::Key* key = FindKey(rules.keys, kid, *algorithm)) {
     return VerifyWith(*key, *algorithm, parts) ? TokenError::kNone : TokenError::kBadSignature;

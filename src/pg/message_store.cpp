@@ -20,6 +20,8 @@ extern "C" {
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/timestamp.h"
 }
 
@@ -59,6 +61,15 @@ bool Split(const Broadcast& message, Parts* parts) {
   return parts->binary || (json::IsValidUtf8(parts->payload) && parts->payload.find('\0') == std::string_view::npos);
 }
 
+// A row trigger of the table is one of all its partitions. May raise.
+bool HasBeforeTrigger(Oid table) {
+  Relation relation = RelationIdGetRelation(table);
+  if (!RelationIsValid(relation)) return false;
+  const bool found = relation->trigdesc != nullptr && relation->trigdesc->trig_insert_before_row;
+  RelationClose(relation);
+  return found;
+}
+
 class Storing {
  public:
   explicit Storing(const Store& request) : request_(request) {}
@@ -76,6 +87,11 @@ class Storing {
     if (!done && error.Is(kCheckViolation)) done = Try(&error, &timed_out);
     if (!done) {
       Explain(error, timed_out, &stored);
+      return stored;
+    }
+    // What a trigger may have made of it is what replay will bring: the stream delivers that.
+    if (rewritable_) {
+      stored.message = nullptr;
       return stored;
     }
     *xid = xid_;
@@ -109,6 +125,7 @@ class Storing {
   Parts parts_;
   Phase phase_ = Phase::kBegin;
   uint32_t xid_ = 0;
+  bool rewritable_ = false;
   char id_[37] = {};
   RoleScope scope_;
   // In the order of the statement's parameters.
@@ -125,7 +142,8 @@ constexpr char kInsert[] =
 
 void Storing::Insert() {
   PrepareTransaction();
-  if (!OidIsValid(FindMessagesTable())) {
+  const Oid table = FindMessagesTable();
+  if (!OidIsValid(table)) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"realtime.messages\" does not exist"),
                     errhint("%s", kMessagesTableHint)));
   }
@@ -139,6 +157,7 @@ void Storing::Insert() {
   watchdog::Watched([this] { InsertRow(); });
   scope_.Leave();
   xid_ = GetTopTransactionIdIfAny();
+  rewritable_ = HasBeforeTrigger(table);
 }
 
 void Storing::PrepareTransaction() {

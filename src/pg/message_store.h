@@ -10,7 +10,8 @@
 namespace realtime {
 
 // In a transaction of its own, committed when it returns. *xid is the transaction's, which the stream will bring as well and
-// whose messages are not to be delivered from there (zero: nothing was written). With request.store unset it only answers.
+// whose message is not to be delivered from there. Zero: nothing was written, or it is to be: the table has a BEFORE trigger,
+// which may have made another message of it; the result's message is null then. With request.store unset it only answers.
 Stored StoreMessage(const Store& request, uint32_t* xid);
 
 }  // namespace realtime

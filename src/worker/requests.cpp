@@ -95,6 +95,7 @@ void Worker::Handle(const Store& request, int64_t /*now_ms*/) {
   Stored stored = StoreMessage(request, &xid);
   // The sender's channel delivers it, with the answer.
   if (xid != 0 && stream_.may_have_slot()) feed_.SkipBroadcast(xid, stored.message->id);
+  stored.needs_right = request.needs_right;
   Output(std::move(stored));
 }
 

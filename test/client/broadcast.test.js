@@ -100,6 +100,9 @@ test('after unsubscribe nothing arrives, and nothing can be sent', async (t) => 
   const other = await enter(await makeClient(t), topic, { config: { broadcast: { ack: true } } });
   assert.equal(await leaver.channel.unsubscribe(), 'ok');
   assert.equal(await other.send('late', {}), 'ok');
+  // The library would hide what still came.
+  const gone = await rawMember(t, `realtime:${topic}`);
+  assert.deepEqual((await gone.request(gone.topic, 'phx_leave', {}, { join_ref: gone.join_ref })).payload, ok);
   const raw = await RawClient.open(t);
   raw.push(`realtime:${topic}`, 'broadcast', { type: 'broadcast', event: 'stranger', payload: {} });
   await raw.heartbeat();
@@ -108,6 +111,8 @@ test('after unsubscribe nothing arrives, and nothing can be sent', async (t) => 
   await other.broadcast('end');
   assert.deepEqual(other.heard(), [['end', {}]]);
   assert.deepEqual(leaver.heard(), []);
+  await gone.heartbeat();
+  assert.ok(!gone.frames.some((frame) => frame.binary || frame.event === 'broadcast'));
 });
 
 for (const vsn of kVersions) {

@@ -152,7 +152,7 @@ void FakeDatabase::Handle(ToDatabase* message) {
   } else if (auto* store = std::get_if<Store>(message)) {
     auto stored = std::make_shared<Broadcast>(*store->message);
     if (store->store) stored->id = "00000000-0000-4000-8000-000000000001";
-    Push(Stored{store->channel, std::move(stored), store->ref, "", false});
+    Push(Stored{store->channel, std::move(stored), store->ref, "", false, store->needs_right});
   } else if (auto* line = std::get_if<LogLine>(message)) {
     log_.push_back(line->message + (line->hint.empty() ? "" : " HINT: " + line->hint));
   }

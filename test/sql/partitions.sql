@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 BEGIN;
-SELECT plan(59);
+SELECT plan(66);
 
 CREATE FUNCTION pg_temp.today() RETURNS date LANGUAGE sql AS $$ SELECT (now() AT TIME ZONE 'UTC')::date $$;
 CREATE FUNCTION pg_temp.days() RETURNS int[] LANGUAGE sql AS $$
@@ -99,6 +99,28 @@ SELECT is((SELECT array_agg(topic ORDER BY topic) FROM realtime.messages WHERE t
           ARRAY['day before yesterday', 'expires later', 'far ahead', 'in two days', 'never', 'now'],
           'what has expired is gone, and what is old in the default partition');
 SELECT is(realtime.delete_old_messages(), 0::bigint, 'then there is nothing more to delete');
+
+-- The worker's rights are nothing for the triggers of others.
+CREATE ROLE regress_trigger_owner;
+CREATE FUNCTION public.theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
+ALTER FUNCTION public.theirs() OWNER TO regress_trigger_owner;
+CREATE TRIGGER theirs BEFORE DELETE ON realtime.messages FOR EACH ROW EXECUTE FUNCTION public.theirs();
+SELECT throws_ok('SELECT realtime.delete_old_messages()', '42501', NULL, 'rows with a trigger of somebody else are not deleted');
+CALL pg_temp.add('moves', 5);
+SELECT throws_ok($$ SELECT realtime.make_message_partitions('10 days') $$, '42501', NULL, 'nor moved');
+ALTER FUNCTION public.theirs() SECURITY DEFINER;
+SELECT lives_ok('SELECT realtime.delete_old_messages()', 'unless it brings its own rights');
+ALTER FUNCTION public.theirs() SECURITY INVOKER;
+ALTER FUNCTION public.theirs() OWNER TO CURRENT_USER;
+SELECT lives_ok('SELECT realtime.delete_old_messages()', 'or is a superuser''s');
+DROP TRIGGER theirs ON realtime.messages;
+ALTER TABLE realtime.messages_default OWNER TO regress_trigger_owner;
+SELECT throws_ok('SELECT realtime.delete_old_messages()', '42501', NULL, 'a table of somebody else is not written to');
+ALTER TABLE realtime.messages_default OWNER TO CURRENT_USER;
+ALTER TABLE realtime.messages OWNER TO regress_trigger_owner;
+SELECT throws_ok('SELECT realtime.make_message_partition(''2001-01-01'')', '42501', NULL, 'nor is a partition made of one');
+ALTER TABLE realtime.messages OWNER TO CURRENT_USER;
+SELECT is(count(*)::int, 0, 'old rows are gone then') FROM realtime.messages WHERE topic = 'moves';
 
 -- Old partitions.
 SELECT is(realtime.drop_old_message_partitions('72 hours'), 0::bigint, 'no partition is older than three days');

@@ -80,7 +80,7 @@ class BroadcastTest : public EngineTest {
     message->id = id;
     return Stored{store.channel, std::move(message), store.ref, error, false};
   }
-  static Stored Passed(const Store& store) { return Stored{store.channel, store.message, store.ref, "", false}; }
+  static Stored Passed(const Store& store) { return Stored{store.channel, store.message, store.ref, "", false, store.needs_right}; }
 
   bool Silent(SessionId session) { return sink_.frames[session].empty(); }
 };

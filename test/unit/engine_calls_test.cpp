@@ -90,6 +90,8 @@ TEST_F(EngineCallsTest, WhoCannotSayWhoHeIsIsUnauthorized) {
   call.authorization.reset();
   call.api_key = token_;
   EXPECT_EQ(Ask(call).status, 202);
+  call.authorization = "Basic dTpw";  // for a proxy in front
+  EXPECT_EQ(Ask(call).status, 202);
   call.authorization = "Bearer nonsense";  // the header is not passed over
   EXPECT_EQ(Ask(call).status, 401);
 }
@@ -239,6 +241,21 @@ TEST_F(EngineCallsTest, CallsThatWaitAreBoundedAndAnsweredAtTheEnd) {
   sink_.answers.clear();
   for (const CheckRights& question : sink_.Take<CheckRights>()) Grant(question, {true});
   EXPECT_TRUE(sink_.answers.empty());
+}
+
+TEST_F(EngineCallsTest, WhatCallsThatWaitHoldIsBounded) {
+  settings_.events = {};
+  Restart();
+  const std::string body = R"({"x":")" + std::string(2900000, 'x') + "\"}";
+  int begun = 0;
+  for (; begun < 100 && sink_.answers.empty(); begun++) Begin(Single("room", "private=true", body));
+  ASSERT_EQ(Answered().status, 503);
+  EXPECT_LT(begun * body.size(), 140u << 20);
+  EXPECT_GT(begun * body.size(), 120u << 20);
+  for (const CheckRights& question : sink_.Take<CheckRights>()) Grant(question, {true});
+  sink_.answers.clear();
+  Begin(Single("room", "private=true", body));
+  EXPECT_EQ(Answered().status, 0) << "there is room again";
 }
 
 TEST_F(EngineCallsTest, RequestsThatSayNothingGoodAreTold) {

@@ -175,6 +175,29 @@ TEST_F(BroadcastTest, SelfGetsItsStoredMessagesToo) {
   EXPECT_EQ(sink_.TakeBinaries(sender).size(), 1u);
 }
 
+// ---- a new token ----
+
+TEST_F(BroadcastTest, MessagesBehindANewTokenAreJudgedByItsRights) {
+  SessionId sender = Connect();
+  SessionId member = Connect();
+  JoinPrivate(member, "room");
+  JoinPrivate(sender, "room", R"("ack":true)");
+  for (Rights rights : {Rights{true, true, false, true}, Rights::All()}) {
+    now_.unix_ms += 1000;
+    engine_->Receive(sender, R"(["1","2","realtime:room","access_token",{"access_token":")" +
+                                 TokenFor("anon", now_.unix_ms / 1000 + 3600, "ann") + R"("}])", false, now_);
+    CheckRights check = sink_.Take<CheckRights>().at(0);
+    PushJson(sender, "room", "1");
+    EXPECT_TRUE(Silent(member));
+    Store passing = sink_.Take<Store>().at(0);
+    EXPECT_FALSE(passing.store);
+    engine_->FromDatabase(RightsResult{check.channel, check.sequence, "", {rights}, "", {}}, now_);
+    engine_->FromDatabase(Passed(passing));
+    EXPECT_EQ(sink_.TakeTexts(sender), Texts{rights.write_broadcast ? Ok() : Reply(kDenied)});
+    EXPECT_EQ(sink_.TakeBinaries(member).size(), rights.write_broadcast ? 1u : 0u);
+  }
+}
+
 // ---- from the database ----
 
 TEST_F(BroadcastTest, MessagesOfTheDatabaseReachTheirTopic) {

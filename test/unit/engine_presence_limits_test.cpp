@@ -102,7 +102,7 @@ TEST_F(EnginePresenceTest, OneConnectionCannotTrackWithoutEnd) {
 }
 
 TEST_F(EnginePresenceTest, AStateFitsAClientsQueue) {
-  settings_.max_client_queue = 2000;
+  settings_.max_client_queue = 4000;
   Restart();
   SessionId ann = Member("ann");
   SessionId bob = Member("bob");
@@ -113,6 +113,19 @@ TEST_F(EnginePresenceTest, AStateFitsAClientsQueue) {
   EXPECT_EQ(Track(ann, R"({"y":")" + std::string(600, 'x') + "\"}"), kOk) << "in place of the old one";
   engine_->Disconnected(ann);
   EXPECT_EQ(Track(bob, payload), kOk);
+}
+
+TEST_F(EnginePresenceTest, AStateOfKeysThatGrowWhenWrittenFitsAClientsQueue) {
+  settings_.max_client_queue = 40000;
+  Restart();
+  std::string key;
+  for (int i = 0; i < 1000; ++i) key += "\\u0001";
+  int tracked = 0;
+  for (int i = 0; i < 20; ++i) tracked += Track(Member(key + std::to_string(i)), "{}") == kOk;
+  EXPECT_EQ(tracked, 1);
+  SessionId late = Connect();
+  engine_->Receive(late, PresenceJoin("late"), false, now_);
+  EXPECT_LT(Hear(late, "presence_state").at(0).size(), settings_.max_client_queue);
 }
 
 // ---- large rooms ----
@@ -156,6 +169,19 @@ TEST_F(LargeRoomTest, ChangesAreToldTogether) {
   EXPECT_EQ(fold.there.size(), kMembers / 2 + 1);
   EXPECT_EQ(Diffs(members_[0]).size(), 2u) << "all hear the same";
   EXPECT_GT(engine_->NextDeadline(), now_.mono_ms + 1000) << "nothing is left to tell";
+}
+
+TEST_F(LargeRoomTest, ADiffOfEverythingFitsAClientsQueue) {
+  settings_.max_client_queue = 400000;
+  Restart();
+  Fill();
+  for (char x : {'x', 'y'}) {
+    for (SessionId member : members_) Track(member, R"({"x":")" + std::string(600, x) + "\"}");
+    Settle();
+    Texts diffs = Diffs(members_[0]);
+    ASSERT_EQ(diffs.size(), 1u);
+    EXPECT_LT(diffs[0].size(), settings_.max_client_queue);
+  }
 }
 
 TEST_F(LargeRoomTest, WhoJoinsInBetweenMissesNothingAndHearsNothingTwice) {

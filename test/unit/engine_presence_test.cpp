@@ -226,7 +226,26 @@ TEST_F(EnginePresenceTest, WhoMayWriteNoLongerIsPresentNoLonger) {
   EXPECT_EQ(RefIn(Diffs(ann).at(0), "leaves", "ann"), ref);
 }
 
-TEST_F(EnginePresenceTest, DiffsOfAJoinUnderWayFollowItsAnswer) {
+TEST_F(EnginePresenceTest, WhoMayReadFromNowOnGetsTheState) {
+  SessionId ann = PrivateMember("ann", Rights::All());
+  SessionId bob = PrivateMember("bob", {.read_broadcast = true});
+  Track(ann, R"({"n":1})");
+  EXPECT_EQ(Take(bob).size(), 0u);
+  auto present_token = [&](std::string_view sub) {
+    engine_->Receive(bob, R"(["1","9","realtime:room","access_token",{"access_token":")" +
+                              TokenFor("anon", kStartS + 7200, std::string(sub)) + "\"}]", false, now_);
+  };
+  present_token("bob");
+  Grant(Rights::All());
+  EXPECT_EQ(Hear(bob, "presence_state").size(), 1u);
+  present_token("bob again");
+  Grant(Rights::All());
+  EXPECT_EQ(Take(bob).size(), 0u) << "once is enough";
+  Track(ann, R"({"n":2})");
+  EXPECT_EQ(Diffs(bob).size(), 1u);
+}
+
+TEST_F(EnginePresenceTest, StateOfAJoinUnderWayHoldsTheDiffsSinceItsBeginning) {
   SessionId ann = PrivateMember("ann", Rights::All());
   SessionId bob = Connect();
   engine_->Receive(bob, PresenceJoin("bob", R"(,"private":true,"postgres_changes":)" + std::string(kTodos)), false, now_);
@@ -237,7 +256,7 @@ TEST_F(EnginePresenceTest, DiffsOfAJoinUnderWayFollowItsAnswer) {
   Answer(TakeSubscribe(), SubscribeResult::Outcome::kLive);
   std::vector<std::string> events;
   for (const Heard& heard : Take(bob)) events.push_back(heard.event);
-  EXPECT_EQ(events, (Texts{"phx_reply", "presence_diff", "presence_state", "system"}));
+  EXPECT_EQ(events, (Texts{"phx_reply", "presence_state", "system"}));
 }
 
 }  // namespace

@@ -251,6 +251,20 @@ TEST_F(RightsTest, PrivateOnlyRefusesPublicChannels) {
   JoinPrivate(session);
 }
 
+TEST_F(RightsTest, PrivateOnlyEndsThePublicChannelsThatItFindsInTime) {
+  settings_.idle_timeout_ms = 3600 * 1000;
+  Restart();
+  SessionId session = Connect();
+  Say(session, JoinText("1", "realtime:room"));
+  SessionId other = Connect();
+  JoinPrivate(other);
+  settings_.private_only = true;
+  engine_->Reload(Share(), now_);
+  Advance(5 * 60 * 1000);
+  EXPECT_EQ(sink_.TakeTexts(session), (Texts{System("This project only allows private channels"), kClosed}));
+  EXPECT_EQ(engine_->channel_count(), 1u);
+}
+
 TEST_F(RightsTest, JoinsAboveTheRateAreRefusedAndABurstIsNotPunishedLater) {
   settings_.joins = {2, 1000, 3};
   Restart();

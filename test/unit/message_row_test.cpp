@@ -130,6 +130,20 @@ TEST(MessageRow, MayCarryBytes) {
   EXPECT_EQ(*read.value->payload, "");
 }
 
+TEST(MessageRow, RefusesBytesWhoseNamesFitNoBinaryFrame) {
+  const std::string longest(255, 'e');
+  const std::string too_long(256, 'e');
+  auto values = With("event", longest);
+  EXPECT_TRUE(Read(values).ok());
+  values["event"] = too_long;
+  EXPECT_TRUE(Read(values).ok()) << "JSON goes as text";
+  values.erase("payload");
+  values["binary_payload"] = "\\x00";
+  EXPECT_EQ(Read(values).status.code(), Code::kMalformed);
+  values["event"] = longest;
+  EXPECT_TRUE(Read(values).ok());
+}
+
 TEST(MessageRow, RefusesBytesThatAreNotHexadecimal) {
   auto values = With("payload", std::nullopt);
   for (const char* text : {"", "x", "00", "\\x0", "\\x0g", "\\xzz", "abc\\x00"}) {

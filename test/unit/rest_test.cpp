@@ -191,5 +191,20 @@ TEST(RestTest, NamesOfThePathAreChecked) {
   }
 }
 
+// A binary frame has one byte for the length of a name, "realtime:" included.
+TEST(RestTest, BytesNeedNamesThatFitABinaryFrame) {
+  auto ask = [](size_t topic, size_t event, const char* type) {
+    RestCall call;
+    call.path = "/api/broadcast/" + std::string(topic, 't') + "/events/" + std::string(event, 'e');
+    call.content_type = type;
+    call.body = "{}";
+    return ReadIt(call).answer;
+  };
+  EXPECT_EQ(ask(246, 255, "application/octet-stream").status, 0);
+  EXPECT_EQ(ask(247, 255, "application/octet-stream").body, R"({"errors":{"topic":["is too long"]}})");
+  EXPECT_EQ(ask(246, 256, "application/octet-stream").body, R"({"errors":{"event":["is too long"]}})");
+  EXPECT_EQ(ask(247, 256, "application/json").status, 0) << "goes as text";
+}
+
 }  // namespace
 }  // namespace realtime

@@ -154,6 +154,17 @@ TEST(Token, RoleAndExpAreRequired) {
   }
 }
 
+TEST(Token, ASubjectThatTheDatabaseWouldCutIsNone) {
+  Token token = Verify(Sign(kHs256, R"({"role":"r","exp":1700000060,"sub":"u1\u0000x"})"));
+  EXPECT_TRUE(token.ok());
+  EXPECT_EQ(token.sub, "");
+}
+
+TEST(Token, ExtensionsThatMustBeUnderstoodAreNot) {
+  EXPECT_EQ(Verify(Sign(R"({"alg":"HS256","crit":["b64"],"b64":false})", kClaims)).error, TokenError::kNoSigner);
+  EXPECT_EQ(Verify(Sign(R"({"alg":"HS256","crit":[]})", kClaims)).error, TokenError::kNoSigner);
+}
+
 TEST(Token, ExpAndIatMustBeNumbers) {
   EXPECT_EQ(ErrorOfClaims(R"({"role":"r","exp":"1700000060"})"), TokenError::kInvalidClaim);
   EXPECT_EQ(ErrorOfClaims(R"({"role":"r","exp":1700000060,"iat":"x"})"), TokenError::kInvalidClaim);

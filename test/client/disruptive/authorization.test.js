@@ -1,10 +1,10 @@
 'use strict';
 // How long the policies' answer counts, a database whose extension is older than the library, and one without public
-// channels. Each test has a server of
-// its own.
+// channels. Each test has a server of its own.
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { Cluster } = require('../lib/cluster');
+const { pushFrame, readDelivered } = require('../lib/binary');
 const { makeToken } = require('../lib/token');
 const { waitFor } = require('../lib/wait');
 
@@ -63,4 +63,19 @@ test('realtime.private_only: public channels are refused from the reload on, pri
   assert.deepEqual(refused.payload.response, { reason: 'PrivateOnly: This project only allows private channels' });
   assert.equal((await join(t, cluster, 'b')).status, 'ok');
   assert.equal((await say(member, 'a')).payload.status, 'ok');
+});
+
+test('a stored message that a trigger changes is delivered as it was stored, and once', async (t) => {
+  const cluster = await Cluster.start(t);
+  await cluster.sql(`${kPolicies}
+    create function redact() returns trigger language plpgsql as $$
+      begin new.payload := '{"redacted": true}'; new.id := gen_random_uuid(); return new; end $$;
+    create trigger redact before insert on realtime.messages for each row execute function redact();`);
+  await cluster.serving();
+  const [reader, writer] = [await join(t, cluster, 'a'), await join(t, cluster, 'a')];
+  writer.socket.send(pushFrame({ ref: '77', topic: 'realtime:a', event: 'said', metadata: '{"persist":true}', payload: '{"secret":1}' }));
+  assert.equal((await writer.reply('77')).payload.status, 'ok');
+  assert.equal(readDelivered((await reader.broadcast()).binary).payload.toString(), '{"redacted": true}');
+  assert.equal((await say(writer, 'a')).payload.status, 'ok');
+  assert.equal((await reader.broadcast()).event, 'broadcast', 'a second copy');
 });
