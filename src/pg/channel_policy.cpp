@@ -8,6 +8,7 @@
 #include "pg/invalidation.h"
 #include "pg/log.h"
 #include "pg/message_replay.h"
+#include "pg/messages_lock.h"
 #include "pg/messages_table.h"
 #include "pg/policy.h"
 #include "pg/policy_check.h"
@@ -33,6 +34,7 @@ constexpr size_t kUuidSize = 37;  // with the final NUL
 
 // As the reference's clients know it.
 constexpr char kTimedOut[] = "QueryCanceled: ERROR 57014 (query_canceled) canceling statement due to statement timeout";
+constexpr char kLocked[] = "QueryCanceled: ERROR 55P03 (lock_not_available) realtime.messages is locked";
 constexpr char kUnavailable[] = "UnableToConnectToProject: Realtime was unable to connect to the project database";
 constexpr char kNoReplay[] = "UnableToReplayMessages: Realtime was unable to replay messages";
 
@@ -75,6 +77,7 @@ class ChannelPolicy::Impl {
 
  private:
   bool Prepare(const Identity& identity);
+  bool LockTable();
   void Reload();
   RoleAccess* AccessOf(const std::string& role);
   void BindParams();
@@ -92,6 +95,7 @@ class ChannelPolicy::Impl {
   void Replay(const CheckRights& request, RightsResult* result);
 
   Batch batch_;
+  MessagesLock lock_;
   uint64_t generation_ = 0;  // of what follows; zero: nothing is known
   Table table_;
   bool exists_ = false;
@@ -122,7 +126,7 @@ RightsResult ChannelPolicy::Impl::Answer(const CheckRights& request) {
   result.granted.assign(request.topics.size(), Rights{});
   if (request.identity == nullptr) return result;
   if (!Prepare(*request.identity)) {
-    result.error = kUnavailable;
+    result.error = error_ != nullptr ? error_ : kUnavailable;
     return result;
   }
   if (!exists_) return result;
@@ -141,7 +145,7 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
   identity_ = &identity;
   access_ = nullptr;
   error_ = nullptr;
-  if (!batch_.Open(true)) return false;
+  if (!batch_.Open(true) || !LockTable()) return false;
   PgError error;
   bool done = PgTry(
       [this] {
@@ -163,6 +167,17 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
     missing_.Set("table \"realtime.messages\" does not exist, so every private channel is refused", kMessagesTableHint);
   }
   return true;
+}
+
+// False: the transaction is gone, and error_ says why.
+bool ChannelPolicy::Impl::LockTable() {
+  const MessagesLock::Outcome outcome = lock_.Take();
+  // What was committed while we waited counts.
+  if (outcome == MessagesLock::Outcome::kTakenLate && batch_.Open(true)) return true;
+  if (outcome == MessagesLock::Outcome::kTaken) return true;
+  if (batch_.is_open()) batch_.Abort();
+  error_ = outcome == MessagesLock::Outcome::kBusy ? kLocked : kUnavailable;
+  return false;
 }
 
 void ChannelPolicy::Impl::Reload() {
@@ -322,7 +337,7 @@ void ChannelPolicy::Impl::EndTopic() {
   for (PolicyState& state : states_) state = PolicyState();
   for (std::unique_ptr<PolicyPlan>& plan : bound_plans_) plan.reset();
   topic_ = nullptr;
-  if (!batch_.is_open()) error_ = kUnavailable;
+  if (!batch_.is_open() && error_ == nullptr) error_ = kUnavailable;
 }
 
 void ChannelPolicy::Impl::Fail(PolicyAction action, const PgError& error) {
@@ -348,6 +363,7 @@ void ChannelPolicy::Impl::Fail(PolicyAction action, const PgError& error) {
     if (batch_.is_open()) batch_.Abort();
     return;
   }
+  if (error_ == nullptr && !LockTable()) return;
   row_.Rebind(params_);
 }
 

@@ -19,9 +19,9 @@ class ChannelPolicy {
   ~ChannelPolicy();
 
   // A policy that raises denies what it was asked about, and is logged; one that runs out of time is the result's error
-  // ("QueryCanceled: ..."). With request.replay and the right to read broadcasts, the stored messages too, under the same
-  // snapshot. Opens a transaction that stays open for the next requests: EndTurn before anything else opens one, and before
-  // sleeping.
+  // ("QueryCanceled: ..."), and so is a table that somebody has locked. With request.replay and the right to read
+  // broadcasts, the stored messages too, under the same snapshot. Opens a transaction that stays open for the next
+  // requests: EndTurn before anything else opens one, and before sleeping.
   RightsResult Answer(const CheckRights& request);
   void EndTurn();
 

@@ -133,6 +133,7 @@ void Worker::StepStream(int64_t now_ms) {
   }
   TellStreamState();
   AnswerPending(now_ms);
+  AnswerSlow();
 }
 
 void Worker::OnStart(bool new_slot, int64_t now_ms) {

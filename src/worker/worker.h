@@ -1,8 +1,8 @@
 // The worker: builds the parts, owns the two mailboxes between the two threads, and runs the database thread's loop.
 //
 // One turn of the loop: signals - health (once a second) - upkeep of realtime.messages (when due) - mailbox - stream -
-// subscriptions - rights of joining channels - a bounded batch of changes - wait. Nothing between two waits blocks except
-// policies, which the watchdog bounds.
+// subscriptions - rights of joining channels - one question to slow policies, when the mailbox is empty - a bounded batch of
+// changes - wait. Nothing between two waits blocks except policies, which the watchdog bounds.
 //
 // worker.cpp: the loop and the stream. requests.cpp: what comes from the network thread.
 #ifndef REALTIME_WORKER_WORKER_H_
@@ -24,6 +24,7 @@
 #include "worker/joins.h"
 #include "worker/pending_rights.h"
 #include "worker/reader.h"
+#include "worker/slow_rights.h"
 
 namespace realtime {
 
@@ -53,8 +54,11 @@ class Worker {
   void Handle(const Store& request, int64_t now_ms);
   void Handle(const Listening& request, int64_t now_ms);
   void Handle(const LogLine& line, int64_t now_ms);
+  void Judge(const CheckRights& request, int64_t now_ms);
   void Answer(const CheckRights& request);
   void AnswerPending(int64_t now_ms);
+  void AnswerSlow();
+  void TakeFirst(std::vector<Store> messages);
   // Whether a channel that joins has something to wait for: the stream will soon bring messages.
   bool MessagesAreComing() const;
 
@@ -85,6 +89,7 @@ class Worker {
   ChannelPolicy policy_;
   MessageUpkeep upkeep_;
   PendingRights pending_rights_;
+  SlowRights slow_rights_;
   bool listening_ = false;    // somebody is joined to a channel
   bool told_live_ = false;    // what the network thread knows of the stream
   bool serving_ = false;

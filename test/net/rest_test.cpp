@@ -110,7 +110,9 @@ TEST_F(RestTest, CallersAreChecked) {
   EXPECT_EQ(BodyOf(none), R"({"message":"Unauthorized"})");
   EXPECT_EQ(Header(none, "access-control-allow-origin"), "*");
   EXPECT_EQ(StatusOf(Post(target, body, "Authorization: nonsense\r\n")), 401);
-  EXPECT_EQ(StatusOf(Post(target, body, "Authorization: Basic eHg6eQ==\r\napikey: " + ValidToken() + "\r\n")), 401);
+  EXPECT_EQ(StatusOf(Post(target, body, "Authorization: Bearer nonsense\r\napikey: " + ValidToken() + "\r\n")), 401);
+  // A proxy's credentials are not ours.
+  EXPECT_EQ(StatusOf(Post(target, body, "Authorization: Basic eHg6eQ==\r\napikey: " + ValidToken() + "\r\n")), 202);
   EXPECT_EQ(StatusOf(Post(target, body, "apikey: " + ValidToken() + "\r\n")), 202);
   EXPECT_EQ(StatusOf(Post(target, body, "x-api-key: " + ValidToken() + "\r\n")), 202);
   EXPECT_EQ(StatusOf(Post(target + "?apikey=" + ValidToken(), body, "")), 202);
