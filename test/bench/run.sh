@@ -23,4 +23,5 @@ psql -X -q -o /dev/null -f test/demo.sql
 serving() { [[ $(http_status "${REALTIME_URL##*:}" /healthcheck) == 200 ]]; }
 wait_until 20 serving
 bash test/bench/compare.sh
+bash test/bench/cost.sh
 NODE_PATH=test/client/node_modules node test/bench/changes.js "$@"
