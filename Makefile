@@ -26,7 +26,7 @@ override with_llvm = no
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
-.PHONY: run check unit fuzz fuzz-build net-test harness bench e2e architecture
+.PHONY: run check unit fuzz fuzz-build fuzz-policies net-test harness bench e2e architecture
 ifneq ($(filter check,$(MAKECMDGOALS)),)
 # PGXS has a target `check` of its own, which only says that it is not supported.
 check: $(filter-out check,$(MAKECMDGOALS))
@@ -50,6 +50,8 @@ e2e:
 	@bash test/check.sh e2e
 bench:
 	@bash test/bench/run.sh
+fuzz-policies:
+	@bash test/fuzz_policies.sh $(or $(N),100000) $(SEED)
 
 # ---- tests without a server: core under ASan and UBSan, net under TSan, parsers under libFuzzer -----------------------
 

@@ -9,7 +9,9 @@
 namespace realtime {
 namespace {
 
-constexpr std::string_view kOpNames[] = {"eq", "neq", "lt", "lte", "gt", "gte", "in"};
+constexpr std::string_view kOpNames[] = {"eq",   "neq",   "lt",    "lte",    "gt", "gte",       "in",
+                                         "like", "ilike", "match", "imatch", "is", "isdistinct"};
+constexpr std::string_view kNot = "not.";
 constexpr size_t kMaxDescription = 8192;
 
 // Also what PostgreSQL takes for a blank in array literals.
@@ -87,6 +89,8 @@ Result<FilterClause> ParseSegment(std::string_view segment) {
   size_t equals = segment.find('=');
   if (equals == std::string_view::npos) return FilterError(InspectStrings({std::string(segment)}));
   std::string_view rest = segment.substr(equals + 1);
+  bool negated = rest.starts_with(kNot);
+  if (negated) rest.remove_prefix(kNot.size());
   size_t dot = rest.find('.');
   if (dot == std::string_view::npos) return FilterError(InspectStrings({std::string(rest)}));
   std::string_view name = rest.substr(0, dot);
@@ -99,6 +103,7 @@ Result<FilterClause> ParseSegment(std::string_view segment) {
   FilterClause clause;
   clause.column = segment.substr(0, equals);
   clause.op = *op;
+  clause.negated = negated;
   clause.value = *op == FilterOp::kIn ? std::string(value) : Unquote(value);
   return clause;
 }
@@ -236,7 +241,8 @@ std::string DescribeFilters(const std::vector<FilterClause>& clauses) {
     }
     out.append("{").append(InspectString(clause.column)).append(", ");
     out.append(InspectString(FilterOpName(clause.op))).append(", ");
-    out.append(InspectString(clause.op == FilterOp::kIn ? Braced(clause.value) : clause.value)).append(", false}");
+    out.append(InspectString(clause.op == FilterOp::kIn ? Braced(clause.value) : clause.value));
+    out.append(clause.negated ? ", true}" : ", false}");
   }
   return out + "]";
 }

@@ -13,15 +13,16 @@
 
 namespace realtime {
 
-enum class FilterOp : uint8_t { kEq, kNeq, kLt, kLte, kGt, kGte, kIn };
+enum class FilterOp : uint8_t { kEq, kNeq, kLt, kLte, kGt, kGte, kIn, kLike, kIlike, kMatch, kImatch, kIs, kIsDistinct };
 
 std::string_view FilterOpName(FilterOp op);  // "eq", "in", ...
 
 struct FilterClause {
   std::string column;
   FilterOp op = FilterOp::kEq;
+  bool negated = false;             // "not." before the operator
   std::string value;                // unquoted; for kIn the original text with its parentheses
-  // kIn: the elements as text. Unquoted NULL is a null element, which matches nothing and is marked in `is_null`.
+  // kIn: the elements as text. Unquoted NULL is a null element, which equals nothing and is marked in `is_null`.
   std::vector<std::string> elements;
   std::vector<bool> is_null;
 
@@ -31,7 +32,8 @@ struct FilterClause {
 inline constexpr size_t kMaxFilterClauses = 100;
 inline constexpr size_t kMaxInElements = 100;
 
-// `segment("," segment)*`, AND. Blank means no filter. Errors carry the reference's text, e.g.
+// `segment("," segment)*`, AND; a segment is `column "=" ["not."] operator "." value`. Blank means no filter. Errors carry
+// the reference's text, e.g.
 // Error parsing `filter` params: ["foo", "hey"]
 Result<std::vector<FilterClause>> ParseFilter(std::string_view text);
 

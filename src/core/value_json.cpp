@@ -122,13 +122,17 @@ bool IsJsonNumber(std::string_view text) {
   return i == text.size();
 }
 
-bool AppendNumber(std::string_view text, std::string* out) {
+bool AppendNumber(std::string_view text, bool nested, std::string* out) {
   if (IsJsonNumber(text)) {
     out->append(text);
     return true;
   }
   if (text != "NaN" && text != "Infinity" && text != "-Infinity") return false;
-  out->append("null");
+  if (nested) {
+    AppendText(text, out);
+  } else {
+    out->append("null");
+  }
   return true;
 }
 
@@ -312,7 +316,7 @@ bool AppendComposite(const TypeShape& shape, std::string_view text, int depth, s
 bool Append(const TypeShape& shape, std::string_view text, bool nested, int depth, std::string* out) {
   if (depth > kMaxValueDepth) return false;
   switch (shape.kind) {
-    case Kind::kNumber: return AppendNumber(text, out);
+    case Kind::kNumber: return AppendNumber(text, nested, out);
     case Kind::kBool: return AppendBool(text, out);
     case Kind::kString: AppendText(text, out); return true;
     case Kind::kJson: return AppendEmbedded(text, out);

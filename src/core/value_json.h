@@ -1,5 +1,5 @@
 // PostgreSQL output text to JSON text, by a description of the type. Pure; pg/ builds the descriptions from the catalog.
-// Rules: to_jsonb's, with the exceptions that Realtime clients know (bytea without its prefix, NaN as null).
+// Rules: to_jsonb's, with the exceptions that Realtime clients know of plain columns (bytea without its prefix, NaN as null).
 #ifndef REALTIME_CORE_VALUE_JSON_H_
 #define REALTIME_CORE_VALUE_JSON_H_
 
@@ -17,7 +17,7 @@ namespace realtime {
 // How the output text of one type is to be read. Immutable once shared; domains have their base type's shape.
 struct TypeShape {
   enum class Kind : uint8_t {
-    kNumber,       // copied digit by digit; NaN and infinities become null
+    kNumber,       // copied digit by digit; NaN and infinities become null, nested ones strings
     kBool,
     kString,       // every type without a rule of its own
     kJson,         // json and jsonb: embedded as it is
@@ -26,7 +26,7 @@ struct TypeShape {
     kBytea,        // hex output
     kArray,
     kComposite,
-    kCast,         // a user-defined cast to json decides: only the backend can run it
+    kCast,         // only the backend can tell: a user-defined cast to json decides, or it is too rare for a rule here
   };
 
   Kind kind = Kind::kString;
@@ -39,7 +39,7 @@ struct TypeShape {
 inline constexpr int kMaxValueDepth = 64;
 
 // Appends `text` as JSON. `nested` says that the value is inside an array, a composite or a domain: there bytea keeps its
-// \x prefix. Returns false with *out as it was when the text is not what the shape says, or when kCast is met at any
+// \x prefix, and NaN is a string. Returns false with *out as it was when the text is not what the shape says, or when kCast is met at any
 // depth: the caller then asks the backend or falls back to AppendText.
 bool AppendJson(const TypeShape& shape, std::string_view text, bool nested, std::string* out);
 

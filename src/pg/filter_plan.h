@@ -1,9 +1,11 @@
-// Filters with the column type's own operators: equality and order come from the type's default operator class, values are
-// converted by the base type's input function. NULL satisfies nothing.
+// Filters with the column type's own operators and SQL's three-valued logic: NULL satisfies nothing but `is`, `isdistinct`
+// and the negation of an empty list. Values are converted by the type's input function.
 // Database thread only; all functions may raise and belong inside PgTry.
 #ifndef REALTIME_PG_FILTER_PLAN_H_
 #define REALTIME_PG_FILTER_PLAN_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "core/filter.h"
@@ -17,8 +19,13 @@ namespace realtime {
 struct FilterTest {
   AttrNumber attno;
   FilterOp op;
+  bool negated;
+  enum class Keyword : uint8_t { kNone, kNull, kTrue, kFalse, kUnknown } keyword;  // for `is`
+  bool by_fields;    // `is null` of a row looks at the row's fields
+  bool three_way;    // the function compares, instead of answering
+  size_t like_work;  // steps per byte of the column that LIKE may take
   Oid collation;
-  FmgrInfo function;  // equality for eq, neq, in; three-way comparison for the others
+  FmgrInfo function;
   int count;
   Datum* values;
   bool* nulls;
@@ -31,14 +38,17 @@ class FilterPlan {
   FilterPlan(const FilterPlan&) = delete;
   FilterPlan& operator=(const FilterPlan&) = delete;
 
-  // Inside the audience's role scope. Raises raise_exception (as the reference) with "invalid column for filter X" when
-  // there is no such column or the privileges hide it, undefined_function when the type has no such operator, and the
-  // type's own error when a value is not one of its values.
+  // Inside the audience's role scope. Raises raise_exception with the reference's text when there is no such column or the
+  // privileges hide it, when a pattern is asked of a type that is no text, when a regular expression does not compile, and
+  // for an unknown keyword of `is`; undefined_function when the type has no such operator, and the type's own error when a
+  // value is not one of its values.
   void Compile(const Table& table, const TablePrivileges& privileges, const std::vector<FilterClause>& clauses);
 
   const std::vector<AttrNumber>& columns() const { return columns_; }
   // A column's value or operator may run user code: evaluate inside the role scope.
   bool needs_scope() const { return needs_scope_; }
+  // Errors, or the time it takes, could tell something about the row: only rows that the policies show may be asked.
+  bool after_policy() const { return after_policy_ || needs_scope_; }
   bool empty() const { return tests_.empty(); }
 
   // All columns() must be there (TableRow::Has).
@@ -46,11 +56,14 @@ class FilterPlan {
 
  private:
   void Add(const Column& column, const FilterClause& clause, FilterTest* test);
+  void AddIs(const Column& column, const FilterClause& clause, FilterTest* test);
+  void AddOperator(const Column& column, const FilterClause& clause, FilterTest* test);
 
   MemoryContext context_ = nullptr;
   std::vector<FilterTest> tests_;
   std::vector<AttrNumber> columns_;
   bool needs_scope_ = false;
+  bool after_policy_ = false;
 };
 
 }  // namespace realtime

@@ -111,14 +111,14 @@ Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
     return seat->audience->wildcard() ? Verdict::kNone : Verdict::kUnauthorized;
   }
   if (seat->filter_failed) return Verdict::kFailed;
-  if (!PassesFilter(seat, change)) return Verdict::kNone;
-  if (change->kind == ChangeKind::kDelete) {
-    // Only a full old row can be judged; a bare key is sent as the reference does.
-    if (change->old_kind != OldRow::kFull) return Verdict::kDeliver;
-    return PassesPolicy(feed, seat, &change->old_row, change) ? Verdict::kDeliver : Verdict::kNone;
-  }
-  if (!PassesPolicy(feed, seat, &change->new_row, change)) return Verdict::kNone;
-  if (change->old_kind != OldRow::kFull || !feed->table().row_security) return Verdict::kDeliver;
+  bool filter_last = seat->filter.after_policy();
+  if (!filter_last && !PassesFilter(seat, change)) return Verdict::kNone;
+  bool deleted = change->kind == ChangeKind::kDelete;
+  // Of a deleted row only a full old one can be judged; a bare key is sent as the reference does.
+  bool judged = !deleted || change->old_kind == OldRow::kFull;
+  if (judged && !PassesPolicy(feed, seat, deleted ? &change->old_row : &change->new_row, change)) return Verdict::kNone;
+  if (filter_last && !PassesFilter(seat, change)) return Verdict::kNone;
+  if (deleted || change->old_kind != OldRow::kFull || !feed->table().row_security) return Verdict::kDeliver;
   change->old_row.ForgetLoaded();
   bool old_visible = PassesPolicy(feed, seat, &change->old_row, change);
   change->new_row.ForgetLoaded();

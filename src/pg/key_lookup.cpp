@@ -5,8 +5,10 @@
 extern "C" {
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/ruleutils.h"
 #include "utils/typcache.h"
 }
@@ -21,18 +23,18 @@ struct KeyArguments {
   Datum values[INDEX_MAX_KEYS];
 };
 
-// " FROM ONLY s.t WHERE tableoid = t AND k1 = $1 AND ...", with the operators of the key's types, whatever the search_path
-// says. The name may be another table's by now, which then has no such row.
+// " FROM ONLY s.t WHERE k1 = $1 AND ...", with the operators of the key's types, whatever the search_path says. Of the
+// table's columns it names the key's alone: the role may have no right to SELECT others, tableoid included.
 void AppendFromWhere(TableRow* row, StringInfo sql, KeyArguments* key) {
   const Table& table = row->table();
-  appendStringInfo(sql, " FROM ONLY %s WHERE tableoid OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid", table.sql_name.c_str(),
-                   table.oid);
+  bool partitioned = get_rel_relkind(table.oid) == RELKIND_PARTITIONED_TABLE;  // its rows are its partitions'
+  appendStringInfo(sql, " FROM %s%s WHERE ", partitioned ? "" : "ONLY ", table.sql_name.c_str());
   key->count = 0;
   for (AttrNumber attno : table.primary_key) {
     const Column& column = table.columns[attno - 1];
     TypeCacheEntry* type = lookup_type_cache(column.base_type, TYPECACHE_EQ_OPR);
     if (!OidIsValid(type->eq_opr)) elog(ERROR, "type of key column \"%s\" has no equality", column.name.c_str());
-    appendStringInfoString(sql, " AND ");
+    if (key->count > 0) appendStringInfoString(sql, " AND ");
     char* parameter = psprintf("$%d", key->count + 1);
     generate_operator_clause(sql, quote_identifier(get_attname(table.oid, attno, false)), column.type, type->eq_opr, parameter,
                              column.base_type);
@@ -43,8 +45,17 @@ void AppendFromWhere(TableRow* row, StringInfo sql, KeyArguments* key) {
   }
 }
 
-bool Execute(StringInfo sql, KeyArguments* key) {
-  int result = SPI_execute_with_args(sql->data, key->count, key->types, key->values, nullptr, true, 1);
+// The name may be another table's by now. Parsing has locked the one that it found.
+bool Reads(SPIPlanPtr plan, Oid table) {
+  auto* source = static_cast<CachedPlanSource*>(linitial(SPI_plan_get_plan_sources(plan)));
+  return rt_fetch(1, linitial_node(Query, source->query_list)->rtable)->relid == table;
+}
+
+bool Execute(StringInfo sql, KeyArguments* key, Oid table) {
+  SPIPlanPtr plan = SPI_prepare(sql->data, key->count, key->types);
+  if (plan == nullptr) elog(ERROR, "key look-up failed: %s", SPI_result_code_string(SPI_result));
+  if (!Reads(plan, table)) return false;
+  int result = SPI_execute_plan(plan, key->values, nullptr, true, 1);
   if (result != SPI_OK_SELECT) elog(ERROR, "key look-up failed: %s", SPI_result_code_string(result));
   return SPI_processed == 1;
 }
@@ -67,7 +78,7 @@ bool VisibleByKey(TableRow* row) {
   initStringInfo(&sql);
   appendStringInfoString(&sql, "SELECT 1");
   AppendFromWhere(row, &sql, &key);
-  bool found = Execute(&sql, &key);
+  bool found = Execute(&sql, &key, row->table().oid);
   SPI_finish();
   row->ForgetLoaded();
   return found;

@@ -30,6 +30,7 @@ std::string KeyOf(const Identity& identity, const Binding& binding) {
     AppendPart(clause.column, &key);
     AppendPart(std::string(FilterOpName(clause.op)), &key);
     AppendPart(clause.value, &key);
+    key.push_back(clause.negated ? '1' : '0');
   }
   for (const std::string& column : binding.columns) AppendPart(column, &key);
   return key;

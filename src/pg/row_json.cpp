@@ -5,6 +5,7 @@
 #include "core/value_json.h"
 #include "pg/failure_log.h"
 #include "pg/json_cast.h"
+#include "pg/settings.h"
 
 namespace realtime {
 namespace {
@@ -20,7 +21,8 @@ void AppendValue(const Column& column, const Cell& cell, const Table& table, Bat
     return;
   }
   if (column.facts.backend_json && AppendBackendJson(table, column, cell.text, batch, out)) return;
-  if (!column.facts.backend_json && AppendJson(*column.facts.shape, cell.text, false, out)) return;
+  bool domain = column.type != column.base_type;
+  if (!column.facts.backend_json && AppendJson(*column.facts.shape, cell.text, domain, out)) return;
   AppendText(cell.text, out);
 }
 
@@ -121,7 +123,7 @@ std::string EncodeChange(const EncodeInput& input, Batch* batch) {
   if (input.verdict == Verdict::kFailed) return ErrorEvent(input, kPolicyFailed);
   const JudgedChange& change = *input.change;
   size_t text_size = TextSize(change.new_row) + TextSize(change.old_row);
-  bool too_large = text_size > kMaxRecordBytes;
+  bool too_large = text_size > guc::MaxRecordBytes();
 
   std::string out;
   out.reserve(512 + (too_large ? 0 : text_size * 2));

@@ -12,8 +12,8 @@
 
 namespace realtime {
 
-// A change whose texts together pass this many bytes is sent as an "Error 413" event that keeps small values only.
-inline constexpr size_t kMaxRecordBytes = 1 << 20;
+// A change whose texts together pass realtime.max_record_bytes is sent as an "Error 413" event that keeps values whose JSON
+// is at most this long.
 inline constexpr size_t kSmallValueBytes = 64;
 
 // Microseconds since 2000-01-01 UTC as "2026-01-02T03:04:05.678Z".

@@ -41,6 +41,7 @@ int max_message_size;
 int max_json_depth;
 int max_payload_size;
 int max_rest_body;
+int max_record_bytes;
 int max_joins_per_second;
 int max_events_per_second;
 int max_presence_events_per_second;
@@ -188,6 +189,8 @@ const IntSetting kInts[] = {
      1024, 256 * 1024 * 1024, GUC_UNIT_BYTE},
     {"realtime.max_rest_body", "Largest body of one REST request.", &max_rest_body, 8 * 1024 * 1024, 1024,
      256 * 1024 * 1024, GUC_UNIT_BYTE},
+    {"realtime.max_record_bytes", "Largest change sent whole; a larger one is an event with an error and its small values.",
+     &max_record_bytes, 1024 * 1024, 1024, 64 * 1024 * 1024, GUC_UNIT_BYTE},
     {"realtime.max_joins_per_second", "Joins per second of all clients together; 0: no limit.", &max_joins_per_second, 1000,
      0, kMaxRate, 0},
     {"realtime.max_events_per_second", "Broadcasts per second of one connection, or of one caller over REST; 0: no limit.",
@@ -306,6 +309,7 @@ int MaxSlotLagMb() { return max_slot_lag_mb; }
 int MaxSlotAgeMs() { return max_slot_age_ms; }
 int DrainTimeoutMs() { return drain_timeout_ms; }
 size_t MaxPayloadSize() { return static_cast<size_t>(max_payload_size); }
+size_t MaxRecordBytes() { return static_cast<size_t>(max_record_bytes); }
 int MessageRetentionMinutes() { return message_retention_minutes; }
 
 SettingsPtr ForNetwork(bool serving) {

@@ -22,6 +22,7 @@ int MaxSlotAgeMs();  // zero: no limit
 int DrainTimeoutMs();
 int MessageRetentionMinutes();
 size_t MaxPayloadSize();  // bytes
+size_t MaxRecordBytes();
 
 // A snapshot for the network thread.
 SettingsPtr ForNetwork(bool serving);

@@ -85,17 +85,19 @@ void NoteRange(Oid type, char typtype, Walk* walk) {
   walk->plain = walk->plain && subtype.plain && !canonical;
 }
 
+RawShape* BackendShape(Walk* walk) {
+  walk->backend_json = true;
+  return NewShape(Kind::kCast);
+}
+
 RawShape* ReadOther(Oid type, Walk* walk) {
   char typtype = get_typtype(type);
   if (typtype == TYPTYPE_RANGE || typtype == TYPTYPE_MULTIRANGE) NoteRange(type, typtype, walk);
-  if (HasJsonCast(type)) {
-    walk->backend_json = true;
-    return NewShape(Kind::kCast);
-  }
+  // In to_jsonb's order: casts of arrays and composites do not count.
   Oid element = get_element_type(type);
   if (OidIsValid(element)) return ReadArray(element, walk);
   if (type_is_rowtype(type) && type != RECORDOID) return ReadComposite(type, walk);
-  return NewShape(Kind::kString);
+  return HasJsonCast(type) ? BackendShape(walk) : NewShape(Kind::kString);
 }
 
 RawShape* Read(Oid type, bool nested, Walk* walk) {
@@ -126,11 +128,10 @@ RawShape* Read(Oid type, bool nested, Walk* walk) {
     case JSONBOID:
       return NewShape(Kind::kJson);
     case BYTEAOID:
-      // The reference sends a plain bytea column without \x; inside a domain it keeps it.
-      return NewShape(base == type ? Kind::kBytea : Kind::kString);
+      return NewShape(Kind::kBytea);
     case INT2VECTOROID:
     case OIDVECTOROID:
-      return NewShape(Kind::kString);
+      return BackendShape(walk);  // arrays that print without braces
     default:
       return ReadOther(base, walk);
   }

@@ -31,6 +31,8 @@ const char* ConditionName(const std::string& sqlstate) {
       {"22008", "datetime_field_overflow"},  {"42883", "undefined_function"},
       {"42704", "undefined_object"},         {"42501", "insufficient_privilege"},
       {"57014", "query_canceled"},           {"23514", "check_violation"},
+      {"22025", "invalid_escape_sequence"},  {"22P05", "untranslatable_character"},
+      {"0A000", "feature_not_supported"},    {"54000", "program_limit_exceeded"},
   };
   for (const auto& entry : kNames) {
     if (sqlstate == entry.state) return entry.name;

@@ -49,6 +49,17 @@ for (const kind of ['', 'security definer', "set search_path = ''"]) {
   });
 }
 
+test('a policy that asks the table itself works for a role with rights on columns only', async (t) => {
+  const source = await withTable(t, 'id int primary key, user_id uuid, secret text', {
+    grant: null, rls: ['for select to authenticated using (auth.uid() = user_id and ctid is not null)'],
+  });
+  await sql(`grant select (id) on ${source.quoted} to authenticated`);
+  const ann = await subscribe(await userClient(t, kAnn), table(source));
+  await sql(`insert into ${source.quoted} values (1, '${kBob}', 'x'), (2, '${kAnn}', 'y')`);
+  await ann.count(1);
+  assert.deepEqual(ann.events.map((event) => [event.new, event.errors]), [[{ id: 2 }, null]]);
+});
+
 // now() is the start of the statement that the client sent: a worker has no client, and must set it itself.
 test('a policy sees the present time', async (t) => {
   const source = await withTable(t, 'id int primary key', {

@@ -6,8 +6,9 @@ const { withTable, connect, sql, rows, uniqueName } = require('./lib/sql');
 const { cleanup } = require('./lib/cleanup');
 const { makeClient, subscribe, table } = require('./lib/clients');
 const { RawClient } = require('./lib/raw');
+const { rawValues } = require('./lib/raw_values');
 
-// SQL type, literal, the JSON text of the value (blanks outside strings removed), pg_type.typname.
+// SQL type, literal, the JSON text of the value (blanks removed), pg_type.typname.
 const kValues = [
   ['smallint', "'-32768'", '-32768', 'int2'],
   ['int', "'2147483647'", '2147483647', 'int4'],
@@ -55,7 +56,7 @@ const kValues = [
   ['int[]', "'{{1,2},{3,4}}'", '[[1,2],[3,4]]', '_int4'],
   ['text[]', "array['a','b c','d\"e','f\\g','NULL',null,'']", '["a","bc","d\\"e","f\\\\g","NULL",null,""]', '_text'],
   ['bool[]', "'{t,f}'", '[true,false]', '_bool'],
-  ['numeric[]', "'{1.50,NaN}'", '[1.50,null]', '_numeric'],
+  ['numeric[]', "'{1.50,NaN}'", '[1.50,"NaN"]', '_numeric'],
   ['timestamp[]', "'{2021-01-02 03:04:05}'", '["2021-01-02T03:04:05"]', '_timestamp'],
   ['jsonb[]', "array['{\"a\":1}'::jsonb]", '[{"a":1}]', '_jsonb'],
   ['inet', "'10.0.0.1/8'", '"10.0.0.1/8"', 'inet'],
@@ -68,36 +69,6 @@ const kValues = [
   ['regtype', "'int4'", '"integer"', 'regtype'],
 ];
 
-// The value of `key` as it stands in the frame, so that digits and zeros that JSON.parse would lose are seen.
-function rawValues(text) {
-  const start = text.indexOf('"record"');
-  const body = text.slice(text.indexOf('{', start));
-  const values = {};
-  let depth = 0, inString = false, token = '', key = null;
-  for (let i = 1; i < body.length; i += 1) {
-    const c = body[i];
-    if (inString) {
-      if (c === '\\') { token += c + body[++i]; continue; }
-      if (c === '"') inString = false;
-      if (c !== ' ') token += c;
-      continue;
-    }
-    if (depth === 0 && (c === ',' || c === '}')) {
-      if (key !== null) values[key] = token;
-      key = null;
-      token = '';
-      if (c === '}') break;
-      continue;
-    }
-    if (depth === 0 && c === ':' && key === null) { key = JSON.parse(token); token = ''; continue; }
-    if (c === '"') inString = true;
-    if ('[{'.includes(c)) depth += 1;
-    if (']}'.includes(c)) depth -= 1;
-    if (c !== ' ') token += c;
-  }
-  return values;
-}
-
 test('every built-in type', async (t) => {
   const columns = kValues.map(([type], i) => `c${i} ${type}`).join(', ');
   const source = await withTable(t, `id int primary key, ${columns}, empty text`);
@@ -107,6 +78,7 @@ test('every built-in type', async (t) => {
   await sql(`insert into ${source.quoted} values (1, ${literals}, null)`);
   const frame = await client.change();
   const values = rawValues(frame.text);
+  for (const name of Object.keys(values)) values[name] = values[name].replaceAll(' ', '');
   kValues.forEach(([type, literal, expected, typname], i) => {
     // In char(n) blanks are the point; the helper drops them, so it is looked at apart.
     if (typname === 'bpchar') assert.equal(frame.payload.data.record[`c${i}`], JSON.parse(expected));

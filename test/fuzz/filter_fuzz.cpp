@@ -21,7 +21,7 @@ std::string Quoted(const std::string& text) {
 }
 
 std::string Write(const FilterClause& clause) {
-  std::string text = clause.column + "=" + std::string(realtime::FilterOpName(clause.op)) + ".";
+  std::string text = clause.column + (clause.negated ? "=not." : "=") + std::string(realtime::FilterOpName(clause.op)) + ".";
   if (clause.op != FilterOp::kIn) return text + Quoted(clause.value);
   text += "(";
   for (size_t i = 0; i < clause.elements.size(); i++) {
@@ -68,7 +68,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t i = 0; i < again.value.size(); i++) {
     const FilterClause& was = parsed.value[i];
     const FilterClause& is = again.value[i];
-    FUZZ_CHECK(is.column == was.column && is.op == was.op && is.elements == was.elements && is.is_null == was.is_null);
+    FUZZ_CHECK(is.column == was.column && is.op == was.op && is.negated == was.negated);
+    FUZZ_CHECK(is.elements == was.elements && is.is_null == was.is_null);
     FUZZ_CHECK(is.op == FilterOp::kIn || is.value == was.value);
   }
   return 0;

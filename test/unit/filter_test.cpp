@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <string>
 
 namespace realtime {
@@ -16,16 +17,25 @@ FilterClause One(std::string_view text) {
 
 std::string ErrorOf(std::string_view text) { return ParseFilter(text).status.message(); }
 
-TEST(Filter, EveryOperatorOfTheRelease) {
-  const FilterOp ops[] = {FilterOp::kEq, FilterOp::kNeq, FilterOp::kLt, FilterOp::kLte, FilterOp::kGt, FilterOp::kGte};
+TEST(Filter, EveryOperatorAndItsNegation) {
+  const FilterOp ops[] = {FilterOp::kEq,    FilterOp::kNeq,    FilterOp::kLt, FilterOp::kLte,
+                          FilterOp::kGt,    FilterOp::kGte,    FilterOp::kLike, FilterOp::kIlike,
+                          FilterOp::kMatch, FilterOp::kImatch, FilterOp::kIs, FilterOp::kIsDistinct};
   for (FilterOp op : ops) {
-    FilterClause clause = One("id=" + std::string(FilterOpName(op)) + ".5");
-    EXPECT_EQ(clause.column, "id");
-    EXPECT_EQ(clause.op, op);
-    EXPECT_EQ(clause.value, "5");
+    for (bool negated : {false, true}) {
+      FilterClause clause = One(std::string(negated ? "id=not." : "id=") + std::string(FilterOpName(op)) + ".5");
+      EXPECT_EQ(clause.column, "id");
+      EXPECT_EQ(clause.op, op);
+      EXPECT_EQ(clause.value, "5");
+      EXPECT_EQ(clause.negated, negated);
+    }
   }
   EXPECT_EQ(One("id=in.(1)").op, FilterOp::kIn);
-  EXPECT_EQ(FilterOpName(FilterOp::kIn), "in");
+  EXPECT_TRUE(One("id=not.in.(1)").negated);
+  EXPECT_EQ(One("id=not.in.(1)").elements, std::vector<std::string>{"1"});
+  const std::string_view names[] = {"eq", "neq", "lt", "lte", "gt", "gte", "in", "like", "ilike", "match", "imatch", "is",
+                                    "isdistinct"};
+  for (size_t i = 0; i < std::size(names); i++) EXPECT_EQ(FilterOpName(static_cast<FilterOp>(i)), names[i]);
 }
 
 TEST(Filter, BlankMeansNoFilter) {
@@ -62,11 +72,26 @@ TEST(Filter, ErrorsCarryTheReferencesText) {
   EXPECT_EQ(ErrorOf("id=foo.a\"b\\#{c}\n"), "Error parsing `filter` params: [\"foo\", \"a\\\"b\\\\\\#{c}\"]");
 }
 
-TEST(Filter, OperatorsOfLaterReleasesAreUnknown) {
-  EXPECT_EQ(ErrorOf("a=like.x%"), "Error parsing `filter` params: [\"like\", \"x%\"]");
-  EXPECT_EQ(ErrorOf("a=is.null"), "Error parsing `filter` params: [\"is\", \"null\"]");
-  EXPECT_EQ(ErrorOf("a=not.eq.5"), "Error parsing `filter` params: [\"not\", \"eq.5\"]");
+TEST(Filter, NotIsAPrefixOnceAndInLowerCase) {
+  EXPECT_EQ(ErrorOf("a=not.5"), "Error parsing `filter` params: [\"5\"]");
+  EXPECT_EQ(ErrorOf("a=not"), "Error parsing `filter` params: [\"not\"]");
+  EXPECT_EQ(ErrorOf("a=not."), "Error parsing `filter` params: [\"\"]");
+  EXPECT_EQ(ErrorOf("a=not.foo.hey"), "Error parsing `filter` params: [\"foo\", \"hey\"]");
+  EXPECT_EQ(ErrorOf("a=not.not.eq.5"), "Error parsing `filter` params: [\"not\", \"eq.5\"]");
+  EXPECT_EQ(ErrorOf("a=NOT.eq.5"), "Error parsing `filter` params: [\"NOT\", \"eq.5\"]");
   EXPECT_EQ(ErrorOf("a=EQ.5"), "Error parsing `filter` params: [\"EQ\", \"5\"]");
+  EXPECT_EQ(ErrorOf("a=not.in.1"), "Error parsing `filter` params: `in` filter value must be wrapped by parentheses");
+  EXPECT_EQ(One("not.eq=eq.not.eq.5").value, "not.eq.5");
+}
+
+TEST(Filter, ClausesThatDifferInNegationOnlyDiffer) { EXPECT_FALSE(One("a=eq.5") == One("a=not.eq.5")); }
+
+TEST(Filter, PatternsKeepTheirCharacters) {
+  EXPECT_EQ(One("a=like.%x_y%").value, "%x_y%");
+  EXPECT_EQ(One("a=like.a\\%").value, "a\\%");
+  EXPECT_EQ(One("a=match.^(a|b,c){2}$").value, "^(a|b,c){2}$");
+  EXPECT_EQ(One("a=match.\"^a{2,3}$\"").value, "^a{2,3}$");
+  EXPECT_EQ(ErrorOf("a=match.^a{2,3}$"), "Error parsing `filter` params: [\"3}$\"]");  // a comma outside of quotes splits
 }
 
 TEST(Filter, QuotedValuesHideCommasAndDropEscapes) {
@@ -127,6 +152,8 @@ TEST(Filter, CountsAreBounded) {
 TEST(Filter, DescribesClausesAsTheReferenceDoes) {
   EXPECT_EQ(DescribeFilters(ParseFilter("id=eq.1,n=in.(a,b)").value),
             "[{\"id\", \"eq\", \"1\", false}, {\"n\", \"in\", \"{a,b}\", false}]");
+  EXPECT_EQ(DescribeFilters(ParseFilter("id=not.is.null,n=not.in.(a)").value),
+            "[{\"id\", \"is\", \"null\", true}, {\"n\", \"in\", \"{a}\", true}]");
   EXPECT_EQ(DescribeFilters({}), "[]");
   EXPECT_LT(DescribeFilters(ParseFilter("id=eq." + std::string(1000000, 'x')).value).size(), 20000u);
 }

@@ -57,7 +57,10 @@ TEST(ValueJson, Numbers) {
                            "99999999999999999999999999.0001", "-0"}) {
     EXPECT_EQ(Json(Kind::kNumber, same), same);
   }
-  for (const char* null : {"NaN", "Infinity", "-Infinity"}) EXPECT_EQ(Json(Kind::kNumber, null), "null");
+  for (const std::string text : {"NaN", "Infinity", "-Infinity"}) {
+    EXPECT_EQ(Json(Kind::kNumber, text), "null");
+    EXPECT_EQ(Json(Kind::kNumber, text, true), '"' + text + '"');
+  }
   for (const char* bad : {"", "-", "01", "1.", ".5", "+1", "1e", "1e+", "1x", " 1", "0x1", "nan", "1,2", "--1"}) {
     EXPECT_EQ(Json(Kind::kNumber, bad), "no") << bad;
   }

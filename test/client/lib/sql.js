@@ -52,9 +52,9 @@ async function transaction(statements) {
   }
 }
 
-const publish = (name) => transaction([
+const publish = (...names) => transaction([
   `select pg_advisory_xact_lock(${kPublicationLock})`,
-  `select realtime.publish('${name.replaceAll("'", "''")}'::regclass)`,
+  ...names.map((name) => `select realtime.publish('${name.replaceAll("'", "''")}'::regclass)`),
 ]);
 
 const alterPublication = (clause) => transaction([
