@@ -72,7 +72,7 @@ class Feed::Impl {
   bool OpenFor(RelationFeed* feed);
   void FillRows(RelationFeed* feed, const RowChange& row);
   void FillGenerated(RelationFeed* feed, TableRow* row);
-  bool FindTargets(RelationFeed* feed, ChangeKind kind);
+  bool FindCandidates(RelationFeed* feed);
   void Dispatch(RelationFeed* feed);
 
   std::function<void(ToNetwork)> output_;
@@ -80,6 +80,7 @@ class Feed::Impl {
   Judge judge_;
   std::unordered_map<uint32_t, std::unique_ptr<RelationFeed>> relations_;
 
+  static constexpr int kMaxPrepareAttempts = 10;
   static constexpr uint64_t kRelationsPerTrim = 64;
   uint64_t relation_messages_ = 0;
 
@@ -97,9 +98,8 @@ class Feed::Impl {
   // Reused from row to row.
   PgoutputMessage message_;
   JudgedChange change_;
-  std::vector<bool> wanted_;
-  std::vector<TargetList> targets_;
-  std::vector<Verdict> verdicts_;
+  std::vector<Seat*> found_;
+  std::vector<Candidate> candidates_;
   std::vector<Group> groups_;
 };
 
@@ -184,9 +184,13 @@ bool Feed::Impl::OpenFor(RelationFeed* feed) {
   } else if (!batch_.Open(false)) {
     return false;
   }
-  if (feed->IsCurrent()) return true;
-  judge_.EndStates();
-  return batch_.Open(false) && feed->Prepare(&batch_);
+  // Planning may bring news of the catalogs.
+  for (int attempt = 0; attempt < kMaxPrepareAttempts; ++attempt) {
+    if (feed->IsCurrent()) return true;
+    judge_.EndStates();
+    if (!batch_.Open(false) || !feed->Prepare(&batch_) || !judge_.PlaceSeats(feed)) return false;
+  }
+  return true;
 }
 
 void Feed::Impl::FillGenerated(RelationFeed* feed, TableRow* row) {
@@ -225,32 +229,29 @@ void Feed::Impl::FillRows(RelationFeed* feed, const RowChange& row) {
   if (row.old_kind == OldRow::kFull) FillGenerated(feed, &change_.old_row);
 }
 
-bool Feed::Impl::FindTargets(RelationFeed* feed, ChangeKind kind) {
-  size_t count = feed->seats().size();
-  wanted_.assign(count, false);
-  targets_.assign(count, nullptr);
-  bool any = false;
-  for (size_t i = 0; i < count; ++i) {
-    Audience* audience = feed->seats()[i]->audience.get();
-    if ((audience->events & MaskOf(kind)) == 0 || audience->dead()) continue;
-    targets_[i] = audience->TargetsFor(xid_, commit_lsn_);
-    wanted_[i] = targets_[i] != nullptr;
-    any = any || wanted_[i];
+bool Feed::Impl::FindCandidates(RelationFeed* feed) {
+  judge_.FindSeats(feed, &change_, &found_);
+  candidates_.clear();
+  for (Seat* seat : found_) {
+    Audience* audience = seat->audience.get();
+    if ((audience->events & MaskOf(change_.kind)) == 0 || audience->dead()) continue;
+    TargetList targets = audience->TargetsFor(xid_, commit_lsn_);
+    if (targets) candidates_.push_back(Candidate{seat, std::move(targets), Verdict::kNone});
   }
-  return any;
+  return !candidates_.empty();
 }
 
 void Feed::Impl::Dispatch(RelationFeed* feed) {
   groups_.clear();
-  for (size_t i = 0; i < verdicts_.size(); ++i) {
-    if (verdicts_[i] == Verdict::kNone) continue;
-    const Projection* projection = feed->seats()[i]->projection;
+  for (Candidate& candidate : candidates_) {
+    if (candidate.verdict == Verdict::kNone) continue;
+    const Projection* projection = candidate.seat->projection;
     Group* found = nullptr;
     for (Group& group : groups_) {
-      if (group.projection == projection && group.verdict == verdicts_[i]) found = &group;
+      if (group.projection == projection && group.verdict == candidate.verdict) found = &group;
     }
-    if (found == nullptr) found = &groups_.emplace_back(Group{projection, verdicts_[i], {}});
-    found->targets.push_back(std::move(targets_[i]));
+    if (found == nullptr) found = &groups_.emplace_back(Group{projection, candidate.verdict, {}});
+    found->targets.push_back(std::move(candidate.targets));
   }
   for (Group& group : groups_) {
     EncodeInput input{feed, &change_, group.projection, group.verdict, commit_time_};
@@ -294,11 +295,12 @@ Feed::Step Feed::Impl::OnMessageRow(RelationFeed* feed, const RowChange& row) {
 Feed::Step Feed::Impl::JudgeRow(RelationFeed* feed, const RowChange& row) {
   if (!feed->HasListeners()) return Step::kConsumed;
   if (!CommitEnded()) return Step::kWaiting;
-  if (!OpenFor(feed) || !FindTargets(feed, row.kind)) return Step::kConsumed;
+  if (!OpenFor(feed) || (feed->events() & MaskOf(row.kind)) == 0) return Step::kConsumed;
   if (feed->is_messages() && !IsPublished(row)) return Step::kConsumed;
   batch_.ResetRow();
   FillRows(feed, row);
-  judge_.Run(feed, &change_, wanted_, &verdicts_);
+  if (!FindCandidates(feed)) return Step::kConsumed;
+  judge_.Run(feed, &change_, &candidates_);
   Dispatch(feed);
   return Step::kConsumed;
 }

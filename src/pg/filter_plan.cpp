@@ -204,6 +204,13 @@ void FilterPlan::Compile(const Table& table, const TablePrivileges& privileges,
   MemoryContextSwitchTo(caller);
 }
 
+const FilterTest* FilterPlan::FindEquality() const {
+  for (const FilterTest& test : tests_) {
+    if (test.op == FilterOp::kEq && !test.negated) return &test;
+  }
+  return nullptr;
+}
+
 bool FilterPlan::Matches(TableRow* row) const {
   for (const FilterTest& test : tests_) {
     CHECK_FOR_INTERRUPTS();

@@ -50,6 +50,8 @@ class FilterPlan {
   // Errors, or the time it takes, could tell something about the row: only rows that the policies show may be asked.
   bool after_policy() const { return after_policy_ || needs_scope_; }
   bool empty() const { return tests_.empty(); }
+  // A clause `column = value`; null when there is none.
+  const FilterTest* FindEquality() const;
 
   // All columns() must be there (TableRow::Has).
   bool Matches(TableRow* row) const;

@@ -9,6 +9,11 @@
 #include "pg/log.h"
 #include "pg/watchdog.h"
 
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+}
+
 namespace realtime {
 namespace {
 
@@ -125,20 +130,98 @@ Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
   return old_visible ? Verdict::kDeliver : Verdict::kDeliverKey;
 }
 
-void Judge::Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool>& wanted,
-                std::vector<Verdict>* verdicts) {
-  std::vector<std::unique_ptr<Seat>>& seats = feed->seats();
-  verdicts->assign(seats.size(), Verdict::kNone);
+SeatPlace Judge::PlaceByFilter(const Table& table, const Seat& seat) {
+  const FilterTest* test = seat.filter.FindEquality();
+  if (test == nullptr) return {};
+  const Column& column = table.columns[test->attno - 1];
+  IndexKey key = FindIndexKey(column, column.base_type, InvalidOid, test->collation);
+  if (!key.valid()) return {};
+  return {SeatPlace::Rows::kWithValue, false, key, HashValue(key, test->values[0])};
+}
+
+SeatPlace Judge::PlaceByPolicy(RelationFeed* feed, Seat* seat) {
+  if (!feed->table().row_security) return {};
+  const PolicyDemand& demand = PolicyOf(feed, seat)->demand;
+  if (!demand.key.valid()) return {};
+  EnterScope(*seat);
+  auto* tree = reinterpret_cast<Node*>(demand.value);
+  Expr* evaluated = evaluate_expr(demand.value, exprType(tree), exprTypmod(tree), exprCollation(tree));
+  batch_->scope()->Leave();
+  auto* value = reinterpret_cast<Const*>(evaluated);
+  if (value->constisnull) return {SeatPlace::Rows::kNone, true, {}, 0};
+  return {SeatPlace::Rows::kWithValue, true, demand.key, HashValue(demand.key, value->constvalue)};
+}
+
+SeatPlace Judge::PlaceOf(RelationFeed* feed, Seat* seat) {
+  // An event for every change, whatever the row.
+  if (!seat->access->privileges.key_readable || seat->filter_failed) return {};
+  SeatPlace by_filter = PlaceByFilter(feed->table(), *seat);
+  SeatPlace by_policy = PlaceByPolicy(feed, seat);
+  // Where fewer others are: all users may be in one room, or one user in all rooms.
+  return feed->index().Count(by_policy) < feed->index().Count(by_filter) ? by_policy : by_filter;
+}
+
+bool Judge::PlaceSeats(RelationFeed* feed) {
+  while (feed->next_to_place() != nullptr) {
+    if (!batch_->Open(false)) return false;
+    PgError error;
+    bool done = PgTry(
+        [&] {
+          MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
+          for (; Seat* seat = feed->next_to_place(); feed->MarkPlaced()) {
+            SeatPlace place;
+            watchdog::Watched([&] { place = PlaceOf(feed, seat); });
+            feed->index().Add(seat, place);
+            MemoryContextReset(batch_->row_context());
+          }
+          MemoryContextSwitchTo(caller);
+        },
+        &error);
+    if (done) return true;
+    // What raises here raises for each row too, and is reported then.
+    ForgetStates();
+    batch_->Abort();
+    feed->next_to_place()->own_policy.reset();
+    feed->index().Add(feed->next_to_place(), {});
+    feed->MarkPlaced();
+  }
+  return batch_->Open(false);
+}
+
+void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found) {
+  bool is_delete = change->kind == ChangeKind::kDelete;
+  bool judged = !is_delete || change->old_kind == OldRow::kFull;
+  TableRow* row = is_delete ? &change->old_row : &change->new_row;
+  bool decided = false;
+  PgError error;
+  bool done = batch_->Open(false) && PgTry(
+      [&] {
+        MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
+        decided = feed->index().Find(row, judged, found);
+        MemoryContextSwitchTo(caller);
+      },
+      &error);
+  if (!done) {
+    ForgetStates();
+    batch_->Abort();
+    if (batch_->Open(false)) change->Rebind(feed->Params(batch_));
+  }
+  if (done && decided) return;
+  found->clear();
+  for (const std::unique_ptr<Seat>& seat : feed->seats()) found->push_back(seat.get());
+}
+
+void Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
   size_t next = 0;
-  while (next < seats.size()) {
+  while (next < candidates->size()) {
     if (!batch_->Open(false)) return;
     PgError error;
     bool done = PgTry(
         [&] {
           MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
-          for (; next < seats.size(); ++next) {
-            if (!wanted[next]) continue;
-            watchdog::Watched([&] { (*verdicts)[next] = JudgeSeat(feed, seats[next].get(), change); });
+          for (; next < candidates->size(); ++next) {
+            Candidate& candidate = (*candidates)[next];
+            watchdog::Watched([&] { candidate.verdict = JudgeSeat(feed, candidate.seat, change); });
           }
           MemoryContextSwitchTo(caller);
         },
@@ -146,9 +229,10 @@ void Judge::Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool
     if (done) return;
     ForgetStates();
     batch_->Abort();
-    (*verdicts)[next] = Verdict::kFailed;
-    LogFailure(*feed, *seats[next], error);
-    seats[next]->own_policy.reset();
+    Candidate& failed = (*candidates)[next];
+    failed.verdict = Verdict::kFailed;
+    LogFailure(*feed, *failed.seat, error);
+    failed.seat->own_policy.reset();
     // Everything of the row that lived in the transaction is gone.
     if (!batch_->Open(false)) return;
     change->Rebind(feed->Params(batch_));

@@ -34,13 +34,24 @@ struct JudgedChange {
   bool fetched = false;  // FetchMissing was tried for new_row
 };
 
+// A seat to be judged, and who gets the change if it passes.
+struct Candidate {
+  Seat* seat;
+  TargetList targets;
+  Verdict verdict;
+};
+
 class Judge {
  public:
   explicit Judge(Batch* batch) : batch_(batch) {}
 
-  // Fills verdicts[i] for seats()[i]; only seats with wanted[i] are looked at. Errors of one seat are its verdict; the
-  // transaction is then opened anew and the others go on.
-  void Run(RelationFeed* feed, JudgedChange* change, const std::vector<bool>& wanted, std::vector<Verdict>* verdicts);
+  // Puts the seats that are new into the relation's index, in an open batch. False when there is no batch any more.
+  bool PlaceSeats(RelationFeed* feed);
+  // The seats that the change can concern; the others would get kNone.
+  void FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found);
+
+  // Fills in the verdicts. Errors of one seat are its verdict; the transaction is then opened anew and the others go on.
+  void Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
 
   // Ends the evaluation states that live in the current snapshot. Call before it changes and before seats go away.
   void EndStates();
@@ -48,6 +59,9 @@ class Judge {
   void ForgetStates() { live_.clear(); }
 
  private:
+  SeatPlace PlaceByFilter(const Table& table, const Seat& seat);
+  SeatPlace PlaceByPolicy(RelationFeed* feed, Seat* seat);
+  SeatPlace PlaceOf(RelationFeed* feed, Seat* seat);
   Verdict JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change);
   bool PassesFilter(Seat* seat, JudgedChange* change);
   bool PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedChange* change);

@@ -123,7 +123,8 @@ void PlanAsExpression(Node* condition, PolicyPlan* plan) {
 
 void CompileQuals(const Table& table, Query* query, List* quals, PolicyPlan* plan) {
   QualFacts facts = {};
-  Node* condition = InOrder(UnwrapScalarSelects(quals));
+  quals = UnwrapScalarSelects(quals);
+  Node* condition = InOrder(quals);
   InspectQuals(condition, &facts);
   plan->runs_user_code = contain_volatile_functions(condition);
   if (facts.needs_table) {
@@ -134,12 +135,16 @@ void CompileQuals(const Table& table, Query* query, List* quals, PolicyPlan* pla
   int attno = -1;
   while ((attno = bms_next_member(facts.columns, attno)) >= 0) plan->columns.push_back(static_cast<AttrNumber>(attno));
   uint64_t before = FunctionLookups().immutable;
+  // Volatile parts may change the settings that the demanded value is made of.
+  PolicyDemand demand = plan->runs_user_code ? PolicyDemand() : FindPolicyDemand(table, quals);
   if (checkExprHasSubLink(condition)) {
     PlanAsQuery(table, query, condition, plan);
   } else {
     PlanAsExpression(condition, plan);
   }
   plan->identity_bound = FunctionLookups().immutable != before;
+  if (!demand.key.valid() || plan->identity_bound) return;
+  plan->demand = {demand.key, Keep(plan, demand.value)};
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "pg/catalog.h"
+#include "pg/policy_demand.h"
 #include "pg/policy_rewrite.h"
 #include "pg/pg.h"
 
@@ -47,6 +48,7 @@ struct PolicyPlan {
   std::vector<AttrNumber> columns;  // the row's columns it refers to
 
   MemoryContext context = nullptr;  // owns the trees below
+  PolicyDemand demand;
   Expr* expression = nullptr;
   PlannedStmt* statement = nullptr;
 };

@@ -42,10 +42,13 @@ bool RelationFeed::HasListeners() {
 }
 
 bool RelationFeed::IsCurrent() const {
-  return generation_ == invalidation::Generation() && seated_ == listeners_.size();
+  return generation_ == invalidation::Generation() && seated_ == listeners_.size() && placed_ == seats_.size();
 }
 
 void RelationFeed::Release() {
+  index_.Clear();
+  placed_ = 0;
+  events_ = 0;
   seats_.clear();
   seated_ = 0;
   access_.clear();
@@ -86,7 +89,6 @@ bool RelationFeed::Prepare(Batch* batch) {
   for (; seated_ < listeners_.size(); ++seated_) {
     if (!listeners_[seated_]->dead()) TakeSeat(listeners_[seated_], batch);
   }
-  std::erase_if(seats_, [](const std::unique_ptr<Seat>& seat) { return seat->audience->dead(); });
   DropUnusedProjections();
   return true;
 }
@@ -157,6 +159,8 @@ void RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* ba
     if (!batch->Open(false) || seat->access == nullptr) return;
   }
   seat->projection = ProjectionOf(*seat->access, audience->columns);
+  seat->position = seats_.size();
+  events_ |= audience->events;
   seats_.push_back(std::move(seat));
 }
 

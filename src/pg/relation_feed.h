@@ -15,6 +15,7 @@
 #include "pg/filter_plan.h"
 #include "pg/policy.h"
 #include "pg/policy_check.h"
+#include "pg/predicate_index.h"
 #include "pg/registry.h"
 #include "pg/table_row.h"
 
@@ -36,6 +37,7 @@ struct Projection {
 
 // An audience at this table.
 struct Seat {
+  size_t position = 0;  // among the seats
   std::shared_ptr<Audience> audience;
   Access* access = nullptr;
   const Projection* projection = nullptr;
@@ -53,7 +55,15 @@ class RelationFeed {
   const RelationInfo& info() const { return info_; }
   bool is_messages() const { return is_messages_; }  // the root of realtime.messages
   const Table& table() const { return table_; }
-  std::vector<std::unique_ptr<Seat>>& seats() { return seats_; }
+  // Those of audiences that died meanwhile stay until the registry's layout changes.
+  const std::vector<std::unique_ptr<Seat>>& seats() const { return seats_; }
+  EventMask events() const { return events_; }  // that any seat asks for
+
+  // Where seats are found by a row's values. The judge adds them in their order: next_to_place() is to be added next, null
+  // when all are.
+  PredicateIndex& index() { return index_; }
+  Seat* next_to_place() const { return placed_ < seats_.size() ? seats_[placed_].get() : nullptr; }
+  void MarkPlaced() { ++placed_; }
 
   // Whether an audience matches by name. Cheap; needs no transaction.
   bool HasListeners();
@@ -96,6 +106,9 @@ class RelationFeed {
   std::map<std::string, std::unique_ptr<Access>> access_;
   std::map<std::vector<bool>, std::unique_ptr<Projection>> projections_;
   std::vector<std::unique_ptr<Seat>> seats_;
+  EventMask events_ = 0;
+  PredicateIndex index_;
+  size_t placed_ = 0;  // seats before it are in the index
   ParamListInfo params_ = nullptr;
   uint64_t params_transaction_ = 0;
 };

@@ -16,7 +16,8 @@ trap 'bash test/cluster.sh stop "$dir"' EXIT
 ulimit -n "$(ulimit -Hn)"
 settings="realtime.max_connections = 12000
 realtime.max_events_per_second = 0
-realtime.max_joins_per_second = 0"
+realtime.max_joins_per_second = 0
+realtime.max_channels_per_client = 100000"
 environment="$(CLUSTER_CONF="$settings" bash test/cluster.sh start "$dir")"
 eval "$environment"
 psql -X -q -o /dev/null -f test/demo.sql
@@ -25,3 +26,4 @@ wait_until 20 serving
 bash test/bench/compare.sh
 bash test/bench/cost.sh
 NODE_PATH=test/client/node_modules node test/bench/changes.js "$@"
+NODE_PATH=test/client/node_modules node test/bench/many_users.js

@@ -1,0 +1,95 @@
+#include "pg/predicate_index.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "pg/relation_feed.h"
+
+extern "C" {
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
+#include "utils/typcache.h"
+}
+
+namespace realtime {
+namespace {
+
+bool ByPosition(const Seat* one, const Seat* other) { return one->position < other->position; }
+
+bool BuiltIn(Oid object) { return OidIsValid(object) && object < FirstNormalObjectId; }
+
+// Texts cannot be compared without a collation, and equal ones need not hash alike under a nondeterministic one.
+bool CollationFits(Oid type, Oid collation) {
+  if (!OidIsValid(get_typcollation(type))) return true;
+  return OidIsValid(collation) && get_collation_isdeterministic(collation);
+}
+
+}  // namespace
+
+IndexKey FindIndexKey(const Column& column, Oid type, Oid equality, Oid collation) {
+  // Arrays, rows, ranges and enums take operators of their parts along.
+  bool simple = BuiltIn(column.base_type) && BuiltIn(type) && column.facts.plain && !column.dropped &&
+                get_typtype(type) == TYPTYPE_BASE && !OidIsValid(get_element_type(type));
+  if (!simple) return {};
+  TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_EQ_OPR | TYPECACHE_HASH_PROC);
+  if (OidIsValid(equality) && entry->eq_opr != equality) return {};
+  bool usable = BuiltIn(entry->eq_opr) && BuiltIn(entry->hash_proc) && op_strict(entry->eq_opr);
+  if (!usable || !CollationFits(type, collation)) return {};
+  return {column.attno, entry->hash_proc, collation};
+}
+
+uint32_t HashValue(const IndexKey& key, Datum value) {
+  return DatumGetUInt32(OidFunctionCall1Coll(key.hash_function, key.collation, value));
+}
+
+void PredicateIndex::Clear() {
+  for_all_.clear();
+  columns_.clear();
+  by_policy_ = false;
+}
+
+const PredicateIndex::IndexedColumn* PredicateIndex::Look(const IndexKey& key) const {
+  auto same = [&](const IndexedColumn& column) { return column.key == key; };
+  auto found = std::find_if(columns_.begin(), columns_.end(), same);
+  return found == columns_.end() ? nullptr : &*found;
+}
+
+void PredicateIndex::Add(Seat* seat, const SeatPlace& place) {
+  by_policy_ = by_policy_ || place.by_policy;
+  if (place.rows == SeatPlace::Rows::kAll) for_all_.push_back(seat);
+  if (place.rows != SeatPlace::Rows::kWithValue) return;
+  auto* column = const_cast<IndexedColumn*>(Look(place.key));
+  if (column == nullptr) column = &columns_.emplace_back(IndexedColumn{place.key, {}});
+  column->seats[place.hash].push_back(seat);
+}
+
+size_t PredicateIndex::Count(const SeatPlace& place) const {
+  if (place.rows == SeatPlace::Rows::kAll) return std::numeric_limits<size_t>::max();
+  if (place.rows == SeatPlace::Rows::kNone) return 0;
+  const IndexedColumn* column = Look(place.key);
+  if (column == nullptr) return 0;
+  auto found = column->seats.find(place.hash);
+  return found == column->seats.end() ? 0 : found->second.size();
+}
+
+bool PredicateIndex::Find(TableRow* row, bool policies_judge_it, std::vector<Seat*>* found) const {
+  found->clear();
+  if (by_policy_ && !policies_judge_it) return false;
+  for (const IndexedColumn& column : columns_) {
+    AttrNumber attno = column.key.attno;
+    if (!row->Has(attno)) return false;
+    row->Load(attno);
+    if (row->is_null(attno)) continue;
+    auto seats = column.seats.find(HashValue(column.key, row->value(attno)));
+    if (seats != column.seats.end()) found->insert(found->end(), seats->second.begin(), seats->second.end());
+  }
+  std::sort(found->begin(), found->end(), ByPosition);
+  size_t matched = found->size();
+  found->insert(found->end(), for_all_.begin(), for_all_.end());
+  std::inplace_merge(found->begin(), found->begin() + static_cast<std::ptrdiff_t>(matched), found->end(), ByPosition);
+  return true;
+}
+
+}  // namespace realtime
