@@ -77,8 +77,6 @@ sql_tests() {
   make -s installcheck || { cat regression.diffs; return 1; }
 }
 
-serving() { [[ $(http_status "${REALTIME_URL##*:}" /healthcheck) == 200 ]]; }
-
 e2e_tests() {
   start_cluster || return 1
   if ! cmp -s test/client/package-lock.json test/client/node_modules/.ours-lock.json; then

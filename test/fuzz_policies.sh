@@ -15,7 +15,6 @@ trap 'bash test/cluster.sh stop "$dir"' EXIT
 environment="$(bash test/cluster.sh start "$dir")"
 eval "$environment"
 psql -X -q -o /dev/null -c "CREATE EXTENSION realtime" -c "SELECT realtime.install_supabase_roles()"
-serving() { [[ $(http_status "${REALTIME_URL##*:}" /healthcheck) == 200 ]]; }
 wait_until 20 serving
 export POLICY_CASES="${1:-100000}" POLICY_SEED="${2:-$RANDOM$RANDOM}"
 (cd test/client && node policy_differential.test.js)

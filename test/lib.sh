@@ -64,3 +64,6 @@ http_status() {
   [[ ${line:-} =~ ^HTTP/1\.[01]\ ([0-9]{3}) ]] && echo "${BASH_REMATCH[1]}"
   return 0
 }
+
+# Whether the worker at REALTIME_URL serves clients.
+serving() { [[ $(http_status "${REALTIME_URL##*:}" /healthcheck) == 200 ]]; }

@@ -35,8 +35,7 @@ trap 'exit 0' INT TERM
 environment="$(CLUSTER_TCP=no bash test/cluster.sh start "$dir")"
 eval "$environment"
 psql -X -q -o /dev/null -f test/demo.sql
-answers() { [[ $(http_status "$REALTIME_PORT" /healthcheck) == 200 ]]; }
-if ! wait_until 20 answers; then
+if ! wait_until 20 serving; then
   echo "The worker does not answer on port $REALTIME_PORT. The end of the server's log:" >&2
   tail -n 20 "$REALTIME_LOG" >&2
   exit 1

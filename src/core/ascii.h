@@ -16,6 +16,14 @@ inline bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
          });
 }
 
+// The value of a hexadecimal digit; -1: it is none.
+inline int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
 }  // namespace realtime
 
 #endif  // REALTIME_CORE_ASCII_H_

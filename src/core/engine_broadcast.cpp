@@ -41,9 +41,7 @@ std::string AnswerPayload(const Status& status) {
 }
 
 Status MayNotWrite(const Channel& channel) {
-  return {Code::kUnauthorized,
-          std::string("Unauthorized: You do not have permissions to write to this Channel topic: ")
-              .append(channel.subtopic())};
+  return {Code::kUnauthorized, std::string(kMayNotWrite).append(channel.subtopic())};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/ascii.h"
 #include "core/json.h"
 
 namespace realtime {
@@ -29,13 +30,6 @@ Found FindValue(const RelationInfo& relation, const Row& row, std::string_view n
     return {relation.columns[i].type_oid, row[i].kind == Cell::Kind::kText, row[i].text};
   }
   return {};
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 constexpr std::string_view kHexPrefix = "\\x";

@@ -6,8 +6,13 @@
 #include "core/pure.h"
 
 #include <cstdint>
+#include <string_view>
 
 namespace realtime {
+
+// What a sender without the right is told, before the topic.
+inline constexpr std::string_view kMayNotWrite =
+    "Unauthorized: You do not have permissions to write to this Channel topic: ";
 
 struct Rights {
   bool read_broadcast = false;

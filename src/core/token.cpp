@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/ascii.h"
 #include "core/base64url.h"
 #include "core/claims.h"
 #include "core/json.h"
@@ -53,13 +54,6 @@ constexpr size_t kMaxTokenBytes = 16 * 1024;
 constexpr size_t kMaxKidShown = 64;
 
 const unsigned char* Bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // Percent-decodes and drops blanks. Nothing when an escape is broken.
 std::optional<std::string> Clean(std::string_view token) {

@@ -41,7 +41,6 @@ class Topics {
   // `subtopic` is without "realtime:". Null: nobody is there.
   Topic* Find(bool is_private, std::string_view subtopic);
   Topic* Find(const std::string& key);  // a Topic's
-  size_t size() const { return topics_.size(); }
 
  private:
   std::unordered_map<std::string, std::unique_ptr<Topic>> topics_;

@@ -1,19 +1,9 @@
 #include "core/url.h"
 
+#include "core/ascii.h"
 #include "core/json.h"
 
 namespace realtime {
-namespace {
-
-// -1: no hexadecimal digit.
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-}  // namespace
 
 std::optional<std::string> DecodeUrl(std::string_view text, bool plus_is_blank) {
   std::string decoded;
@@ -22,8 +12,8 @@ std::optional<std::string> DecodeUrl(std::string_view text, bool plus_is_blank) 
     char c = text[at];
     if (c == '%') {
       if (text.size() - at < 3) return std::nullopt;
-      int high = HexValue(text[at + 1]);
-      int low = HexValue(text[at + 2]);
+      int high = HexDigit(text[at + 1]);
+      int low = HexDigit(text[at + 2]);
       if (high < 0 || low < 0) return std::nullopt;
       decoded.push_back(static_cast<char>(high * 16 + low));
       at += 2;

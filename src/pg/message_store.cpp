@@ -28,9 +28,6 @@ extern "C" {
 namespace realtime {
 namespace {
 
-constexpr int64_t kLongestLifeS = int64_t{100} * 365 * SECS_PER_DAY;
-
-constexpr char kDeniedReason[] = "Unauthorized: You do not have permissions to write to this Channel topic: ";
 constexpr char kFailedReason[] = "UnableToStoreMessage: Realtime was unable to store the message";
 
 constexpr char kCheckViolation[] = "23514";
@@ -189,7 +186,7 @@ void Storing::MakeValues() {
     nulls_[4] = 'n';
   }
   values_[5] = BoolGetDatum(message.is_private);
-  int64_t life_s = std::clamp<int64_t>(request_.ttl_s, 0, kLongestLifeS);
+  int64_t life_s = std::clamp<int64_t>(request_.ttl_s, 0, kMaxTtlS);
   values_[6] = TimestampGetDatum(GetCurrentTimestamp() + life_s * USECS_PER_SEC);  // in UTC, as the column is
   if (life_s == 0) nulls_[6] = 'n';
 }
@@ -209,7 +206,7 @@ void Storing::Explain(const PgError& error, bool timed_out, Stored* stored) cons
   bool payload = phase_ == Phase::kPayload && error.sqlstate.starts_with("22");
   stored->denied = !timed_out && error.Is(kInsufficientPrivilege);
   if (stored->denied) {
-    stored->error = kDeniedReason + request_.message->topic;
+    stored->error = std::string(kMayNotWrite) + request_.message->topic;
   } else if (timed_out) {
     stored->error = std::string(kFailedReason) + " in time";
   } else {

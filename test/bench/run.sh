@@ -21,7 +21,6 @@ realtime.max_channels_per_client = 100000"
 environment="$(CLUSTER_CONF="$settings" bash test/cluster.sh start "$dir")"
 eval "$environment"
 psql -X -q -o /dev/null -f test/demo.sql
-serving() { [[ $(http_status "${REALTIME_URL##*:}" /healthcheck) == 200 ]]; }
 wait_until 20 serving
 bash test/bench/compare.sh
 bash test/bench/cost.sh

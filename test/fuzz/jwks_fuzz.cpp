@@ -2,8 +2,6 @@
 // signed; or required claims, whose values must be JSON.
 #include "core/jwks.h"
 
-#include <openssl/evp.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,9 +9,11 @@
 #include "check.h"
 #include "core/json.h"
 #include "core/token.h"
+#include "unit/test_token.h"
 
 namespace {
 
+using realtime::Base64Url;
 using realtime::Curve;
 using realtime::JsonWebKey;
 using realtime::KeySetPtr;
@@ -21,16 +21,6 @@ using realtime::KeyType;
 using realtime::Token;
 using realtime::TokenError;
 using realtime::TokenRules;
-
-std::string Base64Url(std::string_view bytes) {
-  std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                             reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  text.resize(static_cast<size_t>(size));
-  while (!text.empty() && text.back() == '=') text.pop_back();
-  for (char& c : text) c = c == '+' ? '-' : c == '/' ? '_' : c;
-  return text;
-}
 
 void CheckBounds(const JsonWebKey& key) {
   FUZZ_CHECK(!key.kid.empty() && key.kid.size() <= 1024 && key.index < realtime::kMaxJwksKeys);

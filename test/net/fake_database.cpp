@@ -2,27 +2,14 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
 
+#include "unit/test_token.h"
+
 namespace realtime::test {
-namespace {
-
-std::string Base64Url(const std::string& bytes) {
-  std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                          reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<size_t>(n));
-  while (!out.empty() && out.back() == '=') out.pop_back();
-  for (char& c : out) c = c == '+' ? '-' : c == '/' ? '_' : c;
-  return out;
-}
-
-}  // namespace
 
 int FreePort() {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -37,12 +24,7 @@ int FreePort() {
 }
 
 std::string SignToken(const std::string& claims, const std::string& secret) {
-  std::string signed_part = Base64Url(R"({"alg":"HS256","typ":"JWT"})") + "." + Base64Url(claims);
-  unsigned char mac[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-       reinterpret_cast<const unsigned char*>(signed_part.data()), signed_part.size(), mac, &length);
-  return signed_part + "." + Base64Url(std::string(reinterpret_cast<char*>(mac), length));
+  return realtime::SignToken(claims, secret);
 }
 
 std::string ValidToken() { return SignToken(R"({"role":"anon","exp":4102444800})"); }
