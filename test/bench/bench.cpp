@@ -8,8 +8,6 @@
 //
 // Environment: PGHOST PGPORT PGDATABASE PGUSER, REALTIME_URL_PORT, ANON_KEY, USER_KEY (a token whose `sub` is a UUID and
 // whose role is authenticated); BENCH_RATE (500 per second), BENCH_SECONDS (10), BENCH_ROWS (100000), BENCH_RUNS (3).
-#include <libpq-fe.h>
-
 #include <algorithm>
 #include <atomic>
 #include <charconv>
@@ -19,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/database.h"
 #include "bench/measure.h"
 #include "bench/stream.h"
 #include "bench/ws_client.h"
@@ -27,34 +26,6 @@ namespace realtime::bench {
 namespace {
 
 constexpr int kPatienceMs = 30000;  // without a single row
-
-class Database {
- public:
-  Database() : connection_(PQconnectdb("application_name=realtime_bench")) {
-    if (PQstatus(connection_) != CONNECTION_OK) Die(PQerrorMessage(connection_));
-  }
-  ~Database() { PQfinish(connection_); }
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
-
-  // First column of the first row, or nothing.
-  std::string Run(const std::string& sql, const std::vector<std::string>& values = {}) {
-    std::vector<const char*> texts;
-    for (const std::string& value : values) texts.push_back(value.c_str());
-    PGresult* result = values.empty()
-                           ? PQexec(connection_, sql.c_str())
-                           : PQexecParams(connection_, sql.c_str(), static_cast<int>(texts.size()), nullptr,
-                                          texts.data(), nullptr, nullptr, 0);
-    ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) Die(PQerrorMessage(connection_));
-    std::string value = PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "";
-    PQclear(result);
-    return value;
-  }
-
- private:
-  PGconn* connection_;
-};
 
 void Prepare(Database* database) {
   database->Run("SET client_min_messages = warning");

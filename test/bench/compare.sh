@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the benchmarks in C++: what a subscriber of the extension waits, next to a bare logical replication client
-# (bench.cpp), and broadcast fan-out next to a bare loop (broadcast.cpp). With arguments, only these: changes broadcast.
+# (bench.cpp; with many subscribers, latency.cpp), broadcast fan-out next to a bare loop (broadcast.cpp), and what a large
+# transaction and other long work do to memory and heartbeats (large.cpp). With arguments, only these: large changes
+# latency broadcast.
 # Wants a running cluster in PGHOST PGPORT PGUSER PGDATABASE, ANON_KEY, and REALTIME_URL (or REALTIME_URL_PORT);
 # USER_KEY, a token of role authenticated with a sub, is made from JWT_SECRET when absent.
 set -euo pipefail
@@ -29,10 +31,17 @@ build() {
 }
 
 mkdir -p build/bench
-(($# > 0)) || set -- changes broadcast
+# Memory first: what an earlier part gave back could be used again unseen.
+(($# > 0)) || set -- large changes latency broadcast
 for part in "$@"; do
   case "$part" in
-    changes) build run test/bench/{bench,stream}.cpp src/core/pgoutput.cpp -lpq -lpthread; build/bench/run; echo ;;
+    changes) build run test/bench/{bench,database,stream}.cpp src/core/pgoutput.cpp -lpq -lpthread; build/bench/run; echo ;;
+    latency)
+      build latency test/bench/{latency,database,listeners,stream}.cpp src/core/pgoutput.cpp -lpq -lpthread
+      build/bench/latency
+      echo
+      ;;
+    large) build large test/bench/{large,database,heartbeats}.cpp -lpq -lpthread; build/bench/large; echo ;;
     broadcast) build broadcast test/bench/{broadcast,fleet,bare_loop,room_message}.cpp; build/bench/broadcast ;;
     *) echo "unknown benchmark: $part" >&2; exit 2 ;;
   esac

@@ -24,21 +24,13 @@ std::string Errno(const char* what) { return std::string(what) + ": " + std::str
 
 bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
-// Closes with a reset: thousands of ports in TIME_WAIT would be missing in the next run.
-void Abort(int fd) {
-  if (fd < 0) return;
-  linger hard{1, 0};
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-  close(fd);
-}
-
 }  // namespace
 
 Fleet::Fleet() : buffer_(kBufferBytes) {}
 
 Fleet::~Fleet() {
-  Abort(sender_);
-  for (const Receiver& receiver : receivers_) Abort(receiver.fd);
+  HangUp(sender_);
+  for (const Receiver& receiver : receivers_) HangUp(receiver.fd);
   if (epoll_ >= 0) close(epoll_);
 }
 

@@ -1,70 +1,22 @@
 'use strict';
-// What a row costs with ever more subscribers who each see only their own rows, and with subscribers who see every row.
-// One socket carries all channels (realtime.max_channels_per_client must be high enough). Numbers to vary: ROWS (default
-// 20000), USERS (default 100,1000,10000).
+// What a row costs with ever more subscribers who each see only their own rows, deliveries per second to subscribers who see
+// every row, and checks per second of a policy that looks into a table of memberships. One socket carries all channels
+// (realtime.max_channels_per_client must be high enough). Numbers to vary: ROWS (default 20000), USERS (default
+// 100,1000,10000; empty for none of the first).
 const { Client } = require('pg');
-const WebSocket = require('ws');
-const { makeToken } = require('../client/lib/token');
-const env = require('../client/lib/env');
+const { Channels, userOf } = require('./channels');
 
 const kRows = Number(process.env.ROWS || 20000);
-const kUsers = (process.env.USERS || '100,1000,10000').split(',').map(Number);
+const kUsers = (process.env.USERS ?? '100,1000,10000').split(',').filter(Boolean).map(Number);
 const kRounds = 3;
-const kWaitMs = 300000;
-const kJoinsAtOnce = 200;
 
 const nowMs = () => performance.timeOrigin + performance.now();
-const uuid = (n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
-const userOf = (n) => `('00000000-0000-4000-8000-' || lpad((${n})::text, 12, '0'))::uuid`;
 
 const kCases = {
   'auth.uid() = user_id': { policy: 'auth.uid() = user_id' },
   '(select auth.uid()) = user_id': { policy: '(select auth.uid()) = user_id' },
   'filter n=eq.N': { filter: (n) => `n=eq.${n}` },
 };
-
-// Calls back with the number of changes that have arrived, and keeps `kJoinsAtOnce` joins on their way.
-class Channels {
-  constructor(table, users, filter) {
-    Object.assign(this, { table, users, filter, asked: 0, live: 0, seen: 0, waiting: null });
-  }
-  open() {
-    this.socket = new WebSocket(`${env.websocketUrl}/realtime/v1/websocket?vsn=2.0.0&apikey=${env.anonKey}`, { perMessageDeflate: false });
-    return new Promise((resolve, reject) => {
-      this.socket.on('error', reject);
-      this.socket.on('open', () => { for (let i = 0; i < Math.min(kJoinsAtOnce, this.users); i += 1) this.join(); });
-      this.socket.on('message', (bytes) => this.onMessage(bytes, resolve, reject));
-    });
-  }
-  join() {
-    const n = this.asked;
-    this.asked += 1;
-    const binding = { event: '*', schema: 'public', table: this.table, ...(this.filter ? { filter: this.filter(n) } : {}) };
-    this.socket.send(JSON.stringify([String(n), String(n), `realtime:${n}`, 'phx_join',
-      { access_token: makeToken({ sub: uuid(n) }), config: { postgres_changes: [binding] } }]));
-  }
-  onMessage(bytes, resolve, reject) {
-    if (bytes.includes('"postgres_changes",{"')) {
-      this.seen += 1;
-      if (this.waiting && this.seen >= this.waiting.wanted) this.waiting.done();
-      return;
-    }
-    const [, , , event, payload] = JSON.parse(bytes.toString());
-    if (event === 'phx_reply' && payload.status !== 'ok') reject(new Error(bytes.toString()));
-    if (event !== 'system') return;
-    if (payload.status !== 'ok') reject(new Error(bytes.toString()));
-    this.live += 1;
-    if (this.live === this.users) resolve();
-    else if (this.asked < this.users) this.join();
-  }
-  wait(wanted) {
-    this.seen = 0;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`only ${this.seen} of ${wanted} changes arrived`)), kWaitMs);
-      this.waiting = { wanted, done: () => { clearTimeout(timer); resolve(); } };
-    });
-  }
-}
 
 let tables = 0;
 // Runs `rows` rows past `users` subscribers and returns the best round's milliseconds.
@@ -73,7 +25,10 @@ async function run(db, { users, rows, each, policy, filter }) {
   const table = `many_users_${process.pid}_${tables}`;
   await db.query(`create table ${table} (id bigint generated always as identity primary key, user_id uuid, n int, body text);
     grant select on ${table} to authenticated; select realtime.publish('${table}')`);
-  if (policy) await db.query(`alter table ${table} enable row level security; create policy own on ${table} using (${policy})`);
+  if (policy) {
+    await db.query(`alter table ${table} enable row level security;
+      create policy own on ${table} using (${policy.replaceAll('TABLE', table)})`);
+  }
   const channels = new Channels(table, users, filter);
   await channels.open();
   const insert = async (count, wanted) => {
@@ -87,9 +42,29 @@ async function run(db, { users, rows, each, policy, filter }) {
   await insert(100, 100 * each);
   let best = Infinity;
   for (let round = 0; round < kRounds; round += 1) best = Math.min(best, await insert(rows, rows * each));
-  channels.socket.terminate();
+  channels.close();
   await db.query(`drop table ${table}`);
   return best;
+}
+
+// 100 identities who all see every row.
+async function everyRow(db, policy) {
+  const rows = Math.max(1, Math.floor(kRows / 4));
+  const ms = await run(db, { users: 100, rows, each: 100, policy });
+  console.log(`100 users who see every row by ${policy}: ${Math.round((rows * 100 * 1000) / ms)} deliveries per second`);
+}
+
+// 100 users in 100 rooms, each in 10 of them: nobody can be passed over, each row asks everybody's membership.
+async function memberships(db) {
+  const members = `members_${process.pid}`;
+  await db.query(`create table ${members} (room_id int, user_id uuid, primary key (room_id, user_id));
+    insert into ${members} select (u + k) % 100, ${userOf('u')} from generate_series(0, 99) u, generate_series(0, 9) k;
+    grant select on ${members} to authenticated; analyze ${members}`);
+  const policy = `exists (select 1 from ${members} m where m.room_id = TABLE.n and m.user_id = auth.uid())`;
+  const rows = Math.max(1, Math.floor(kRows / 4));
+  const ms = await run(db, { users: 100, rows, each: 10, policy });
+  console.log(`100 users, membership sub-query: ${Math.round((rows * 100 * 1000) / ms)} checks per second`);
+  await db.query(`drop table ${members}`);
 }
 
 async function main() {
@@ -103,9 +78,9 @@ async function main() {
       console.log(`${name}, ${users} users: ${((ms * 1000) / kRows).toFixed(2)} us per row, ratio ${(ms / first).toFixed(2)}`);
     }
   }
-  const rows = Math.max(1, Math.floor(kRows / 10));
-  const ms = await run(db, { users: 100, rows, each: 100, policy: 'auth.uid() is not null' });
-  console.log(`100 users who see every row: ${Math.round((rows * 100 * 1000) / ms)} deliveries per second`);
+  await everyRow(db, 'auth.uid() is not null');
+  await everyRow(db, 'user_id is not null and auth.uid() is not null');
+  await memberships(db);
   await db.end();
 }
 

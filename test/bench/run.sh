@@ -26,3 +26,4 @@ bash test/bench/compare.sh
 bash test/bench/cost.sh
 NODE_PATH=test/client/node_modules node test/bench/changes.js "$@"
 NODE_PATH=test/client/node_modules node test/bench/many_users.js
+NODE_PATH=test/client/node_modules node test/bench/user_curve.js

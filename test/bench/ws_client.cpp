@@ -76,6 +76,13 @@ int DialLocal(int port) {
   return -1;
 }
 
+void HangUp(int fd) {
+  if (fd < 0) return;
+  linger hard{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+  close(fd);
+}
+
 RealtimeClient::~RealtimeClient() {
   if (fd_ >= 0) close(fd_);
 }
@@ -175,9 +182,11 @@ bool RealtimeClient::NextText(int64_t deadline_us, std::string_view* text) {
   return false;
 }
 
-bool RealtimeClient::Join(const std::string& table, int timeout_ms) {
-  std::string join = R"(["1","1","realtime:bench","phx_join",{"config":{"broadcast":{},"presence":{},"postgres_changes":)"
-                     R"([{"event":"*","schema":"public","table":")" + table + R"("}]}}])";
+bool RealtimeClient::Join(const std::string& table, int timeout_ms, const std::string& filter) {
+  std::string binding = R"({"event":"*","schema":"public","table":")" + table + '"';
+  if (!filter.empty()) binding += R"(,"filter":")" + filter + '"';
+  std::string join = R"(["1","1","realtime:bench","phx_join",{"config":{"broadcast":{},"presence":{},"postgres_changes":[)" +
+                     binding + "}]}}]";
   if (!SendFrame(kText, join)) return false;
   int64_t deadline_us = NowMicros() + int64_t{timeout_ms} * 1000;
   std::string_view text;
@@ -214,12 +223,16 @@ int RealtimeClient::Release() {
 bool RealtimeClient::Next(int timeout_ms, Change* change) {
   int64_t deadline_us = NowMicros() + int64_t{timeout_ms} * 1000;
   while (NextText(deadline_us, &change->frame)) {
-    // The event's name stands in front of the payload, so long records are not searched.
-    if (change->frame.substr(0, 120).find("\"postgres_changes\",{\"ids\"") == std::string_view::npos) continue;
+    if (!IsChange(change->frame)) continue;
     change->received_us = received_us_;
     return true;
   }
   return false;
+}
+
+bool IsChange(std::string_view frame) {
+  // The event's name stands in front of the payload, so long records are not searched.
+  return frame.substr(0, 120).find("\"postgres_changes\",{\"ids\"") != std::string_view::npos;
 }
 
 int64_t RecordInteger(std::string_view frame, std::string_view name) {

@@ -38,6 +38,8 @@ Parsed ParseHeader(std::string_view in, FrameHeader* header);
 
 // A socket to 127.0.0.1, connected; -1 when that failed (errno says why).
 int DialLocal(int port);
+// Closes with a reset: thousands of ports in TIME_WAIT would be missing in the next run. Not open (-1): nothing.
+void HangUp(int fd);
 
 struct Change {
   std::string_view frame;  // the whole text; valid until the next call
@@ -54,8 +56,9 @@ class RealtimeClient {
   // Connects to 127.0.0.1 and shakes hands. On failure error() says why.
   bool Connect(int port, const std::string& api_key);
 
-  // Joins realtime:bench with one binding on public.`table` and returns when the server has said that it is subscribed.
-  bool Join(const std::string& table, int timeout_ms);
+  // Joins realtime:bench with one binding on public.`table`, to the rows of `filter` if there is one, and returns when the
+  // server has said that it is subscribed.
+  bool Join(const std::string& table, int timeout_ms, const std::string& filter = "");
 
   // Joins `topic` with a config of this JSON text and returns when the join was answered.
   bool JoinRoom(const std::string& topic, const std::string& config, int timeout_ms);
@@ -86,6 +89,9 @@ class RealtimeClient {
   int64_t received_us_ = 0;
   int64_t heartbeat_us_ = 0;
 };
+
+// Is this text a postgres_changes message?
+bool IsChange(std::string_view frame);
 
 // The integer after `"name":` behind `"record":`, or -1.
 int64_t RecordInteger(std::string_view frame, std::string_view name);
