@@ -10,10 +10,11 @@ OBJS = $(SOURCES:.cpp=.o)
 WARNINGS = -Wall -Wextra -Werror
 PG_CPPFLAGS = -Isrc
 # The server's headers are C: as system headers they do not have to satisfy our warnings (`register`, unused parameters).
-PG_CXXFLAGS = -std=c++20 $(WARNINGS) -isystem $(includedir_server) -isystem $(includedir) \
+# `make check-asan` sets SANITIZERS, in a copy of the tree.
+PG_CXXFLAGS = -std=c++20 $(WARNINGS) $(SANITIZERS) -isystem $(includedir_server) -isystem $(includedir) \
 	-fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP
 # PGXS links with the C compiler, which does not know the C++ runtime.
-SHLIB_LINK = -lstdc++ -lwebsockets -luv -lcrypto -lpq -lpthread
+SHLIB_LINK = $(SANITIZERS) -lstdc++ -lwebsockets -luv -lssl -lcrypto -lpq -lpthread
 
 # pg_regress takes test/sql from its input directory and expected/ from here.
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -26,7 +27,7 @@ override with_llvm = no
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
-.PHONY: run check unit fuzz fuzz-build fuzz-policies net-test harness bench e2e architecture
+.PHONY: run check unit fuzz fuzz-build fuzz-policies net-test harness bench e2e check-asan architecture
 ifneq ($(filter check,$(MAKECMDGOALS)),)
 # PGXS has a target `check` of its own, which only says that it is not supported.
 check: $(filter-out check,$(MAKECMDGOALS))
@@ -48,6 +49,8 @@ architecture:
 	@bash test/architecture.sh
 e2e:
 	@bash test/check.sh e2e
+check-asan:
+	@bash test/asan.sh $(FILES)
 bench:
 	@bash test/bench/run.sh
 fuzz-policies:
@@ -60,7 +63,7 @@ UNIT_SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=all
 NET_SANITIZERS = -fsanitize=thread
 FUZZ_SANITIZERS = -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_CXX ?= clang++
-FUZZ_SECONDS ?= 5
+FUZZ_SECONDS ?= $(or $(SECONDS),5)
 
 CORE = $(patsubst src/%.cpp,%.o,$(wildcard src/core/*.cpp))
 NET = $(patsubst src/%.cpp,%.o,$(wildcard src/net/*.cpp))
@@ -69,6 +72,7 @@ UNIT_OBJS = $(addprefix build/unit/,$(CORE) $(patsubst %.cpp,%.o,$(wildcard test
 NET_OBJS = $(addprefix build/net/,$(CORE) $(NET) $(patsubst %.cpp,%.o,$(filter-out %/harness.cpp,$(wildcard test/net/*.cpp))))
 HARNESS_OBJS = $(addprefix build/plain/,$(CORE) $(NET) $(patsubst %.cpp,%.o,$(filter-out %_test.cpp,$(wildcard test/net/*.cpp))))
 FUZZ_CORE = $(addprefix build/fuzz/,$(CORE))
+FUZZ_NETWORK = $(addprefix build/fuzz/,$(NET) test/net/client.o test/net/fake_database.o)
 FUZZ_TARGETS = $(patsubst test/fuzz/%_fuzz.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp))
 
 unit: build/unit/run
@@ -79,11 +83,11 @@ build/unit/run: $(UNIT_OBJS)
 net-test: build/net/run
 	build/net/run --gtest_brief=1
 build/net/run: $(NET_OBJS)
-	$(CXX) $(NET_SANITIZERS) -o $@ $^ -lgtest -lgtest_main -lwebsockets -luv -lcrypto -lpthread
+	$(CXX) $(NET_SANITIZERS) -o $@ $^ -lgtest -lgtest_main -lwebsockets -luv -lssl -lcrypto -lpthread
 
 harness: build/plain/harness
 build/plain/harness: $(HARNESS_OBJS)
-	$(CXX) -o $@ $^ -lgtest -lwebsockets -luv -lcrypto -lpthread
+	$(CXX) -o $@ $^ -lgtest -lwebsockets -luv -lssl -lcrypto -lpthread
 
 # Each target works on its corpus in test/fuzz/corpus/NAME; what it finds new goes to build/, not into the repository.
 fuzz: $(FUZZ_TARGETS:%=fuzz-%)
@@ -94,7 +98,9 @@ $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: build/fuzz/run-%
 		-artifact_prefix=build/fuzz/crashes/$*- build/fuzz/found/$* $(wildcard test/fuzz/corpus/$*)
 build/fuzz/run-%: build/fuzz/test/fuzz/%_fuzz.o $(FUZZ_CORE)
 	$(FUZZ_CXX) $(FUZZ_SANITIZERS) -o $@ $^ -lcrypto
-.SECONDARY: $(FUZZ_TARGETS:%=build/fuzz/test/fuzz/%_fuzz.o) $(FUZZ_CORE)
+build/fuzz/run-network: build/fuzz/test/fuzz/network_fuzz.o $(FUZZ_CORE) $(FUZZ_NETWORK)
+	$(FUZZ_CXX) $(FUZZ_SANITIZERS) -o $@ $^ -lwebsockets -luv -lssl -lcrypto -lpthread
+.SECONDARY: $(FUZZ_TARGETS:%=build/fuzz/test/fuzz/%_fuzz.o) $(FUZZ_CORE) $(FUZZ_NETWORK)
 
 define object_rules
 build/$(1)/%.o: src/%.cpp
@@ -108,5 +114,5 @@ $(eval $(call object_rules,unit,$(CXX),$(UNIT_SANITIZERS)))
 $(eval $(call object_rules,net,$(CXX),$(NET_SANITIZERS)))
 $(eval $(call object_rules,plain,$(CXX),-O2))
 $(eval $(call object_rules,fuzz,$(FUZZ_CXX),$(FUZZ_SANITIZERS)))
--include $(UNIT_OBJS:.o=.d) $(NET_OBJS:.o=.d) $(HARNESS_OBJS:.o=.d) $(FUZZ_CORE:.o=.d)
+-include $(UNIT_OBJS:.o=.d) $(NET_OBJS:.o=.d) $(HARNESS_OBJS:.o=.d) $(FUZZ_CORE:.o=.d) $(FUZZ_NETWORK:.o=.d)
 endif

@@ -642,6 +642,33 @@ $$;
 
 COMMENT ON FUNCTION realtime.unpublish(regclass[]) IS 'stop serving changes of the tables';
 
+-- ---- statistics --------------------------------------------------------------------------------------------------------
+
+-- Figures of the worker, for those who watch the server. What it has last complained of may hold values of users' rows, as
+-- pg_stat_activity may: for superusers and members of pg_monitor only, who need both rights, as a view's functions are called
+-- with the reader's.
+CREATE FUNCTION realtime.worker_statistics(
+  OUT state text, OUT pid integer, OUT started_at timestamptz, OUT restarts bigint,
+  OUT slot_name text, OUT confirmed_lsn pg_lsn, OUT received_lsn pg_lsn, OUT lag_bytes bigint,
+  OUT lag_seconds double precision, OUT transactions bigint, OUT rows bigint, OUT deliveries bigint,
+  OUT policy_checks bigint, OUT slow_policy_checks bigint, OUT policy_failures bigint, OUT filter_failures bigint,
+  OUT parked_rows bigint, OUT parked_bytes bigint, OUT history_rows bigint, OUT history_bytes bigint,
+  OUT queue_bytes bigint, OUT connections bigint, OUT channels bigint, OUT subscriptions bigint,
+  OUT last_error text, OUT last_error_at timestamptz)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'realtime_stat_worker';
+
+COMMENT ON FUNCTION realtime.worker_statistics() IS 'what realtime.stat_worker shows';
+
+CREATE VIEW realtime.stat_worker AS SELECT s.* FROM realtime.worker_statistics() s;
+
+COMMENT ON VIEW realtime.stat_worker IS 'state and figures of the worker, one row';
+
+REVOKE ALL ON FUNCTION realtime.worker_statistics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION realtime.worker_statistics() TO pg_monitor;
+GRANT SELECT ON realtime.stat_worker TO pg_monitor;
+
 -- ---- roles ------------------------------------------------------------------------------------------------------------
 
 -- What policies written for Supabase rely on. Never called by CREATE EXTENSION, and leaves alone whatever exists.

@@ -8,7 +8,7 @@
 #   cluster.sh restart DIR
 #   cluster.sh stop DIR    stops it, if it runs, and removes DIR
 # Environment: CLUSTER_TCP=no leaves it on its Unix socket only; CLUSTER_PORT, REALTIME_PORT fix ports that are else free ones;
-# CLUSTER_CONF is appended to postgresql.conf.
+# CLUSTER_CONF is appended to postgresql.conf; CLUSTER_SERVER_ENV is assignments for the environment of the server program.
 set -euo pipefail
 # shellcheck source=test/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -53,6 +53,15 @@ ${CLUSTER_CONF:-}
 SETTINGS
 }
 
+# However the server is started later, by pg_ctl or by a test, it has this environment; what it was started from does not.
+wrap_server() {
+  [[ -n ${CLUSTER_SERVER_ENV:-} ]] || return 0
+  mv "$bin/postgres" "$bin/postgres.wrapped"
+  # Under its own name, by which it finds its files.
+  printf '#!/bin/bash\nexport %s\nexec -a "$0" "$0.wrapped" "$@"\n' "$CLUSTER_SERVER_ENV" >"$bin/postgres"
+  chmod 0755 "$bin/postgres"
+}
+
 pg_ctl_do() { as_server_user "$bin/pg_ctl" -D "$dir/data" -s -w -t 60 "$@"; }
 
 start_server() {
@@ -88,6 +97,7 @@ case "$action" in
     # Whoever can reach the server may be anybody: it is for tests, on this machine, and short-lived.
     as_server_user "$bin/initdb" -D "$dir/data" -U postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >/dev/null
     write_settings
+    wrap_server
     start_server
     print_environment
     ;;

@@ -52,6 +52,13 @@ use_modern_node() {
   export PATH
 }
 
+# The packages of the client tests, at the versions that their lock file names.
+install_client_packages() {
+  cmp -s test/client/package-lock.json test/client/node_modules/.ours-lock.json && return 0
+  (cd test/client && npm ci --no-audit --no-fund) || return 1
+  cp test/client/package-lock.json test/client/node_modules/.ours-lock.json
+}
+
 # http_status PORT PATH: the status code of a GET on 127.0.0.1, empty when nobody answers.
 http_status() {
   local line

@@ -36,6 +36,7 @@ struct RelationColumn {
   uint32_t type_oid = 0;
   int32_t typmod = -1;
   bool identity = false;  // part of the replica identity (all columns under REPLICA IDENTITY FULL)
+  bool operator==(const RelationColumn&) const = default;
 };
 
 // A table as it was when the change was made. Generated and dropped columns are not listed (PostgreSQL 15).
@@ -45,6 +46,7 @@ struct RelationInfo {
   std::string table;
   char replica_identity = 'd';  // 'd' default, 'n' nothing, 'f' full, 'i' index
   std::vector<RelationColumn> columns;
+  bool operator==(const RelationInfo&) const = default;
 };
 
 enum class OldRow : uint8_t { kNone, kKey, kFull };

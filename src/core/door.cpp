@@ -3,8 +3,9 @@
 namespace realtime {
 namespace {
 
-// What one queued value costs apart from the bytes it points to.
-constexpr size_t kOverhead = 128;
+// What one queued value costs apart from the bytes it points to: its entry in the queue, and the allocator's part in each of
+// the blocks it owns.
+constexpr size_t kOverhead = 256;
 
 size_t SizeOfBinding(const Binding& binding) {
   size_t size = sizeof(Binding) + binding.schema.size() + binding.table.size();

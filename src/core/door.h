@@ -137,10 +137,11 @@ struct Delivery {
   std::vector<TargetList> targets;
 };
 
-// A `system` message, extension "postgres_changes", to every channel with live bindings.
+// A `system` message, extension "postgres_changes", to the channel, or to every one with live bindings.
 struct SystemNotice {
   bool is_error = true;
   std::string message;
+  ChannelId channel = 0;  // zero: every one
 };
 
 struct Reload {

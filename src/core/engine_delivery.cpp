@@ -48,8 +48,13 @@ void Engine::Impl::SessionsOf(const DatabaseBroadcast& broadcast, std::vector<Se
 }
 
 void Engine::Impl::OnNotice(const SystemNotice& notice) {
-  for (const auto& [id, channel] : channels_) {
-    if (channel->live) SendSystem(*channel, SystemExtension::kPostgresChanges, notice.is_error, notice.message);
+  auto tell = [&](const Channel& channel) {
+    if (channel.live) SendSystem(channel, SystemExtension::kPostgresChanges, notice.is_error, notice.message);
+  };
+  if (notice.channel == 0) {
+    for (const auto& [id, channel] : channels_) tell(*channel);
+  } else if (auto found = channels_.find(notice.channel); found != channels_.end()) {
+    tell(*found->second);
   }
 }
 

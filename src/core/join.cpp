@@ -9,6 +9,7 @@
 #include "core/ascii.h"
 #include "core/inspect.h"
 #include "core/json.h"
+#include "core/wal_position.h"
 
 namespace realtime {
 namespace {
@@ -106,6 +107,27 @@ Status ReadNames(const json::Value& object, Binding* binding) {
   return Status::Ok();
 }
 
+// {"since": "0/16B3748", "since_row": 3}, as the events say it.
+Status ReadSince(const json::Value& object, Binding* binding) {
+  const json::Value* since = object.Find("since");
+  const json::Value* row = object.Find("since_row");
+  bool has_since = since != nullptr && !since->IsNull();
+  bool has_row = row != nullptr && !row->IsNull();
+  if (!has_since && !has_row) return Status::Ok();
+  std::optional<uint64_t> position;
+  if (has_since && since->IsString()) position = ParseWalPosition(since->string);
+  if (!position) {
+    return Status(Code::kInvalid,
+                  "Error parsing `since` params: expected a WAL position, e.g. since: \"0/16B3748\"");
+  }
+  if (has_row && (!row->is_integer || row->integer < 0)) {
+    return Status(Code::kInvalid, "Error parsing `since_row` params: expected the number of a row, e.g. since_row: 3");
+  }
+  binding->since = ResumePoint{*position};
+  if (has_row) binding->since->row = static_cast<uint64_t>(row->integer);
+  return Status::Ok();
+}
+
 bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
 // PostgreSQL's text cannot hold NUL, and a C string would end at it and name something else.
@@ -123,9 +145,12 @@ bool HasNul(const Binding& binding) {
 Status ReadBinding(const json::Value& object, Binding* binding) {
   if (!object.IsObject()) return NoParams(object);
   binding->events = EventsOf(object);
+  binding->old = FlexibleBoolean(object.Find("old"));
   Status status = ReadSelect(object, binding);
   if (!status.ok()) return status;
   status = ReadNames(object, binding);
+  if (!status.ok()) return status;
+  status = ReadSince(object, binding);
   if (!status.ok()) return status;
   if (!binding->columns.empty() && binding->wildcard()) {
     return Status(Code::kInvalid,

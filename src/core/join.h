@@ -22,6 +22,15 @@ using EventMask = uint8_t;
 inline constexpr EventMask kAllEvents = 0x7;
 inline EventMask MaskOf(ChangeKind kind) { return static_cast<EventMask>(1u << static_cast<unsigned>(kind)); }
 
+// Where a client left off: the last change it has seen, as the events carry it. It wants the rows that follow: those of later
+// commits, and of this commit those after its `row`th.
+struct ResumePoint {
+  uint64_t commit_lsn = 0;
+  uint64_t row = UINT64_MAX;  // counted from 1, 0 is before the first; this default: it has seen the whole commit
+
+  bool operator==(const ResumePoint&) const = default;
+};
+
 // One postgres_changes binding. "*" in schema or table matches all; only a schema means table "*"; only a table means
 // schema "public". Names are compared literally.
 struct Binding {
@@ -31,6 +40,9 @@ struct Binding {
   std::string table;
   std::vector<FilterClause> filters;
   std::vector<std::string> columns;  // `select`; empty means all
+  // Beyond the reference's protocol:
+  bool old = false;                  // an UPDATE is for it too when only the old row passes the filters
+  std::optional<ResumePoint> since;  // begin with what has been missed
 
   bool wildcard() const { return schema == "*" || table == "*"; }
   // "event: INSERT, schema: public, table: todos, filters: [...], select: nil", as the reference renders it in messages.

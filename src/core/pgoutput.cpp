@@ -211,4 +211,15 @@ class Parser {
 
 Status ParsePgoutput(std::string_view bytes, PgoutputMessage* out) { return Parser(bytes, out).Parse(); }
 
+bool IsRow(std::string_view bytes) { return bytes.starts_with('I') || bytes.starts_with('U') || bytes.starts_with('D'); }
+bool IsCommit(std::string_view bytes) { return bytes.starts_with('C'); }
+
+bool ReadBegin(std::string_view bytes, int64_t* commit_time_us) {
+  if (!bytes.starts_with('B')) return false;
+  ByteReader in(bytes.substr(1));
+  in.U64();  // the commit's LSN
+  *commit_time_us = static_cast<int64_t>(in.U64());
+  return in.ok();
+}
+
 }  // namespace realtime

@@ -33,6 +33,11 @@ struct PgoutputMessage {
 inline constexpr int kMaxColumns = 1664;
 Status ParsePgoutput(std::string_view bytes, PgoutputMessage* out);
 
+// What a message is, and of a Begin its time, without the rest: for counting. Of bytes that parse.
+bool IsRow(std::string_view bytes);
+bool IsCommit(std::string_view bytes);
+bool ReadBegin(std::string_view bytes, int64_t* commit_time_us);
+
 }  // namespace realtime
 
 #endif  // REALTIME_CORE_PGOUTPUT_H_

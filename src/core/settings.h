@@ -20,10 +20,16 @@ struct Settings {
   bool serving = false;                        // the extension exists: listen; false closes listeners and clients
   std::vector<std::string> listen_addresses;   // numeric addresses, "localhost" or "*"
   int port = 4000;
+  bool ssl = false;                            // TLS, and nothing else
+  std::string ssl_certificate;                 // PEM texts; empty: they could not be read
+  std::string ssl_key;
   TokenRules tokens;                           // whom to believe
   bool private_only = false;                   // public channels are refused
 
   int max_connections = 10000;
+  int max_connections_per_address = 0;         // 0: no limit
+  std::vector<std::string> trusted_proxies;    // addresses and blocks whose x-forwarded-for is believed
+  std::vector<std::string> allowed_origins;    // of pages that may connect; empty: all
   int max_channels_per_client = 100;
   size_t max_message_size = 5000000;           // bytes of one WebSocket message from a client
   int max_json_depth = 64;
@@ -36,7 +42,7 @@ struct Settings {
   int64_t authorization_ttl_ms = 60000;        // how long the policies' answer for a private channel counts
   int64_t no_channel_timeout_ms = 600000;      // a connection whose last channel has ended; 0: none
   size_t max_client_queue = 16u << 20;         // bytes waiting for one socket
-  size_t max_mailbox = 32u << 20;              // bytes waiting for the network thread; above it the stream stops;
+  size_t max_mailbox = 16u << 20;              // bytes waiting for the network thread; above it the stream stops;
                                                // shares of it bound what waits for the database (net/intake.h)
   int64_t idle_timeout_ms = 60000;             // no frame from the client
   int64_t slow_client_grace_ms = 2000;         // a socket at its cap without progress

@@ -36,11 +36,13 @@ RestAnswer WrongMethod(std::string_view allowed) {
 
 }  // namespace
 
-int Calls::OnRequest(Socket* socket, const HttpRequest& request, const Settings& settings, bool refusing) {
+int Calls::OnRequest(Socket* socket, const HttpRequest& request, const Settings& settings, bool refusing,
+                     const std::optional<Refusal>& barred) {
   bool is_ping = IsPingPath(request.path);
   bool post = request.method == Method::kPost;
   bool reads = request.method == Method::kGet || request.method == Method::kHead;
   bool is_head = request.method == Method::kHead;
+  if (barred) return AnswerNow(socket, ErrorAnswer(barred->status, std::string(barred->error)), post, is_head);
   if (request.method == Method::kOptions) return AnswerNow(socket, Preflight(socket->wsi, is_ping), false);
   if (is_ping && !reads) return AnswerNow(socket, WrongMethod("GET, HEAD, OPTIONS"), post);
   if (is_ping && refusing) return AnswerNow(socket, ErrorAnswer(503, "Server requested disconnect"), false, is_head);
@@ -82,7 +84,7 @@ int Calls::OnPost(Socket* socket, const Settings& settings, bool refusing) {
   exchange.call = ReadRestHeaders(socket->wsi, query);
   exchange.call.path = target.substr(0, question);
   exchange.call.query = query;
-  exchange.call.peer = socket->peer;
+  exchange.call.peer = socket->guest->address;
   exchange.expected = body.length;
   if (body.length == 0) {
     Hand(socket);

@@ -4,6 +4,7 @@
 #define REALTIME_NET_CALLS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,9 @@ class Calls {
   Calls(Engine* engine, Sockets* sockets, uint64_t seed) : engine_(engine), sockets_(sockets), names_(seed) {}
 
   // The callbacks of libwebsockets, and what it is to be told: not 0 ends the connection.
-  int OnRequest(Socket* socket, const HttpRequest& request, const Settings& settings, bool refusing);
+  // `barred`: who asks may not, whatever it is.
+  int OnRequest(Socket* socket, const HttpRequest& request, const Settings& settings, bool refusing,
+                const std::optional<Refusal>& barred);
   int OnBody(Socket* socket, std::string_view bytes, const Settings& settings);
   int OnBodyEnd(Socket* socket);
   int OnWriteable(Socket* socket);

@@ -15,22 +15,21 @@ namespace {
 constexpr int64_t kPatienceMs = 10000;
 constexpr std::string_view kPost = "POST ";
 
-// True when more bytes are needed to tell.
-bool IsIncomplete(std::string_view text, std::string* target) {
-  if (!text.starts_with(kPost)) return kPost.starts_with(text);
+}  // namespace
+
+bool FindTarget(std::string_view text, std::string* target) {
+  if (!text.starts_with(kPost)) return !kPost.starts_with(text);
   text.remove_prefix(kPost.size());
   size_t end = text.find_first_of(" \r\n");
-  if (end == std::string_view::npos) return kPost.size() + text.size() < kMaxHeaderBytes;
+  if (end == std::string_view::npos) return kPost.size() + text.size() >= kMaxHeaderBytes;
   *target = text.substr(0, end);
-  return false;
+  return true;
 }
-
-}  // namespace
 
 struct FirstLine::Connection {
   FirstLine* owner = nullptr;
   int fd = -1;
-  std::string peer;
+  GuestPtr guest;
   Now accepted;
   size_t seen = 0;            // bytes at the last look
   uv_poll_t* poll = nullptr;  // freed by its own close callback
@@ -46,6 +45,7 @@ struct FirstLine::Connection {
 
   ~Connection() {
     StopPolling();
+    guest.reset();
     if (fd >= 0) close(fd);
   }
 };
@@ -57,12 +57,12 @@ FirstLine::~FirstLine() = default;
 
 void FirstLine::Close() { waiting_.clear(); }
 
-void FirstLine::Add(int fd, std::string peer, Now now) {
+void FirstLine::Add(int fd, GuestPtr guest, Now now) {
   auto owned = std::make_unique<Connection>();
   Connection* connection = owned.get();
   connection->owner = this;
   connection->fd = fd;
-  connection->peer = std::move(peer);
+  connection->guest = std::move(guest);
   connection->accepted = now;
   connection->place = waiting_.insert(waiting_.end(), std::move(owned));
   std::string target;
@@ -102,7 +102,7 @@ FirstLine::Look FirstLine::Peek(Connection* connection, std::string* target) {
   // The end, or nothing new in spite of the mark, which is the end behind a few bytes: libwebsockets deals with it.
   if (n <= 0 || static_cast<size_t>(n) == connection->seen) return Look::kDone;
   connection->seen = static_cast<size_t>(n);
-  if (!IsIncomplete({scratch_.data(), connection->seen}, target)) return Look::kDone;
+  if (FindTarget({scratch_.data(), connection->seen}, target)) return Look::kDone;
   // What was looked at stays readable: without the mark this would be called again and again.
   int mark = static_cast<int>(n) + 1;
   return setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark)) == 0 ? Look::kMore : Look::kDone;
@@ -114,7 +114,7 @@ void FirstLine::Finish(Connection* connection, std::string target) {
   owned->StopPolling();
   int one = 1;
   setsockopt(owned->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
-  ready_(std::exchange(owned->fd, -1), std::move(owned->peer), std::move(target), owned->accepted);
+  ready_(std::exchange(owned->fd, -1), std::move(owned->guest), std::move(target), owned->accepted);
 }
 
 void FirstLine::Tick(Now now) {

@@ -15,13 +15,17 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "net/admission.h"
 
 namespace realtime {
+
+// Looks at the beginning of a request. False: more bytes are needed to tell. A POST's request target goes to *target.
+bool FindTarget(std::string_view text, std::string* target);
 
 class FirstLine {
  public:
   // Takes ownership of the descriptor. `target` is a POST's request target as it was sent; empty for all else.
-  using Ready = std::function<void(int fd, std::string peer, std::string target, Now accepted)>;
+  using Ready = std::function<void(int fd, GuestPtr guest, std::string target, Now accepted)>;
 
   FirstLine(uv_loop_t* loop, Ready ready);
   ~FirstLine();
@@ -30,7 +34,7 @@ class FirstLine {
 
   // Takes ownership of `fd` (connected, non-blocking). Ready follows, perhaps at once, or the connection is closed when
   // nothing comes in time.
-  void Add(int fd, std::string peer, Now now);
+  void Add(int fd, GuestPtr guest, Now now);
   void Close();
   size_t count() const { return waiting_.size(); }
 

@@ -139,6 +139,10 @@ HttpRequest ReadRequest(lws* wsi) {
   return request;
 }
 
+std::string ReadForwardedFor(lws* wsi) { return KnownHeader(wsi, WSI_TOKEN_X_FORWARDED_FOR).value_or(""); }
+
+std::optional<std::string> ReadOrigin(lws* wsi) { return KnownHeader(wsi, WSI_TOKEN_ORIGIN); }
+
 bool IsWebSocketPath(std::string_view path) {
   return path == "/realtime/v1/websocket" || path == "/socket/websocket";
 }

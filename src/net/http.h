@@ -25,6 +25,10 @@ struct HttpRequest {
 // Valid only while libwebsockets holds the headers: in the callbacks that ask for a decision.
 HttpRequest ReadRequest(lws* wsi);
 
+std::string ReadForwardedFor(lws* wsi);
+// The page that asks; nothing when it is no page.
+std::optional<std::string> ReadOrigin(lws* wsi);
+
 struct Handshake {
   std::optional<std::string> api_key;  // header x-api-key, else query apikey (URL-decoded once, by libwebsockets)
   std::optional<std::string> vsn;

@@ -124,10 +124,10 @@ std::string HintFor(int error) {
 
 }  // namespace
 
-int ClampConnections(int wanted, int* descriptors) {
+int ClampConnections(int wanted, int* descriptors, int each) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = limit.rlim_max = 1024;
-  rlim_t needed = static_cast<rlim_t>(std::max(wanted, 1)) + kOtherDescriptors;
+  rlim_t needed = static_cast<rlim_t>(std::max(wanted, 1)) * static_cast<rlim_t>(each) + kOtherDescriptors;
   rlim_t target = limit.rlim_cur;
   if (target < needed) target = std::min(needed, limit.rlim_max);
   if (target > kMaxUsefulLimit) target = std::max(needed, kMaxUsefulLimit);
@@ -136,11 +136,11 @@ int ClampConnections(int wanted, int* descriptors) {
     if (setrlimit(RLIMIT_NOFILE, &changed) != 0) target = limit.rlim_cur;
   }
   *descriptors = static_cast<int>(std::min<rlim_t>(target, 1 << 30));
-  return ConnectionsWithin(*descriptors, wanted);
+  return ConnectionsWithin(*descriptors, wanted, each);
 }
 
-int ConnectionsWithin(int descriptors, int wanted) {
-  return std::clamp(descriptors - kOtherDescriptors, 1, std::max(wanted, 1));
+int ConnectionsWithin(int descriptors, int wanted, int each) {
+  return std::clamp((descriptors - kOtherDescriptors) / each, 1, std::max(wanted, 1));
 }
 
 struct Listener::Endpoint {

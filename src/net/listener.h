@@ -18,10 +18,10 @@ namespace realtime {
 
 // How many of `wanted` client connections this process has descriptors for. Raises the soft RLIMIT_NOFILE towards the
 // hard one when that is needed, and lowers an absurdly high one, because libwebsockets sizes tables by it.
-// *descriptors is the soft limit afterwards.
-int ClampConnections(int wanted, int* descriptors);
+// *descriptors is the soft limit afterwards. `each`: how many descriptors a connection takes.
+int ClampConnections(int wanted, int* descriptors, int each = 1);
 // The same under a limit that is settled already.
-int ConnectionsWithin(int descriptors, int wanted);
+int ConnectionsWithin(int descriptors, int wanted, int each = 1);
 
 class Listener {
  public:

@@ -17,14 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/engine.h"
-#include "net/back_pressure.h"
-#include "net/first_line.h"
 #include "net/listener.h"
 #include "net/loop.h"
-#include "net/lws_log.h"
-#include "net/server.h"
-#include "net/sockets.h"
+#include "net/parts.h"
 
 namespace realtime {
 namespace {
@@ -46,11 +41,9 @@ class NetworkThread::Impl {
 
   Status Start();
   bool Join(int timeout_ms);
+  NetworkCounts counts_;
 
  private:
-  // What lives on the thread's stack while it runs, in the order of construction.
-  struct Parts;
-
   void Run();
   void Serve(Parts* parts);
   void Report(Status status);
@@ -98,29 +91,6 @@ class NetworkThread::Impl {
   int64_t process_end_us_ = 0;
 };
 
-struct NetworkThread::Impl::Parts {
-  Parts(Impl* impl, uv_loop_t* uv)
-      : log(impl->outbox_),
-        sockets(impl->outbox_, impl->settings_),
-        engine(impl->settings_, &sockets, RandomSeed()),
-        back_pressure(&sockets, &engine),
-        server(&engine, &sockets, impl->settings_, RandomSeed()),
-        first_line(uv,
-                   [this](int fd, std::string peer, std::string target, Now accepted) {
-                     server.Adopt(fd, std::move(peer), std::move(target), accepted);
-                   }),
-        listener(uv, [this](int fd, std::string peer) { first_line.Add(fd, std::move(peer), ReadClock()); },
-                 [impl](LogLine line) { impl->Log(std::move(line)); }) {}
-
-  LwsLog log;
-  Sockets sockets;
-  Engine engine;
-  BackPressure back_pressure;
-  Server server;
-  FirstLine first_line;
-  Listener listener;
-};
-
 Status NetworkThread::Impl::Start() {
   if (Status opened = loop_.Open(); !opened.ok()) return opened;
   // Signals belong to the backend's thread. The mask is inherited, so there is no moment at which the new one has any.
@@ -166,7 +136,7 @@ void NetworkThread::Impl::Report(Status status) {
 void NetworkThread::Impl::Run() {
   try {
     Clamp(&settings_);
-    Parts parts(this, loop_.uv());
+    Parts parts(loop_.uv(), settings_, outbox_);
     Serve(&parts);
   } catch (...) {
     Report(Status(Code::kInvalid, "out of memory"));  // so short that it needs none
@@ -216,7 +186,9 @@ void NetworkThread::Impl::ForgetBacklog() {
 void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
   // libwebsockets' tables have the size of the limit at the start: a reload cannot raise it.
   int wanted = (*settings)->max_connections;
-  int possible = descriptors_ == 0 ? ClampConnections(wanted, &descriptors_) : ConnectionsWithin(descriptors_, wanted);
+  int each = (*settings)->ssl ? Tls::kDescriptorsEach : 1;
+  int possible = descriptors_ == 0 ? ClampConnections(wanted, &descriptors_, each)
+                                   : ConnectionsWithin(descriptors_, wanted, each);
   if (possible >= wanted) return;
   Log({LogLevel::kWarning,
        "serving at most " + std::to_string(possible) + " Realtime clients instead of " + std::to_string(wanted),
@@ -229,12 +201,13 @@ void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
 void NetworkThread::Impl::Apply(SettingsPtr settings, Now now) {
   bool was_serving = settings_->serving;
   settings_ = std::move(settings);
+  parts_->admission.SetSettings(settings_);
   parts_->sockets.SetSettings(settings_);
   parts_->server.SetSettings(settings_);
   parts_->server.SetRefusing(!settings_->serving);
   parts_->engine.Reload(settings_, now);
   if (was_serving && !settings_->serving) parts_->engine.DrainAll();
-  parts_->listener.Apply(*settings_, now.mono_ms);
+  parts_->Listen(*settings_, now);
 }
 
 int64_t NetworkThread::Impl::Turn() {
@@ -247,14 +220,17 @@ int64_t NetworkThread::Impl::Turn() {
   if (parts_->engine.NextDeadline() <= now.mono_ms) parts_->engine.Tick(now);
   parts_->sockets.Tick(now);
   parts_->first_line.Tick(now);
+  parts_->tls.Tick(now);
   parts_->listener.Tick(now.mono_ms);
   Absorb();
   Process(now);
   CutOverflowed();
   size_t most = static_cast<size_t>(std::max(settings_->max_connections, 1)) + kSpareConnections;
-  size_t connections = parts_->sockets.count() + parts_->first_line.count();
-  parts_->listener.Pause(connections >= most || !parts_->sockets.MayAccept());
-  bool done = parts_->sockets.clients() == 0 && parts_->sockets.call_count() == 0;
+  size_t connections = parts_->sockets.count() + parts_->first_line.count() + parts_->tls.own_count();
+  counts_.Set(parts_->engine.session_count(), parts_->engine.channel_count());
+  bool room = parts_->admission.MakeRoom(connections >= most, now);
+  parts_->listener.Pause(!room || !parts_->sockets.MayAccept());
+  bool done = parts_->sockets.clients() == 0 && parts_->sockets.call_count() == 0 && !parts_->tls.busy();
   if (draining_ && (done || now.mono_ms >= drain_deadline_ms_)) {
     Finish();
     return INT64_MAX;
@@ -264,7 +240,8 @@ int64_t NetworkThread::Impl::Turn() {
 
 int64_t NetworkThread::Impl::NextDeadline(Now now) const {
   int64_t next = std::min(parts_->engine.NextDeadline(), parts_->sockets.NextDeadline(now));
-  next = std::min({next, parts_->listener.NextDeadline(), parts_->first_line.NextDeadline(), drain_deadline_ms_});
+  next = std::min({next, parts_->listener.NextDeadline(), parts_->first_line.NextDeadline(), drain_deadline_ms_,
+                   parts_->tls.NextDeadline(), parts_->admission.NextLook()});
   if (!parts_->sockets.watched().empty() || parts_->back_pressure.holding()) {
     next = std::min(next, now.mono_ms + BackPressure::kSampleMs);
   }
@@ -367,6 +344,7 @@ void NetworkThread::Impl::Finish() {
   finished_ = true;
   parts_->first_line.Close();
   parts_->server.BeginClose();
+  parts_->tls.Close();
   loop_.CloseHandles();
 }
 
@@ -378,6 +356,7 @@ NetworkThread::NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, Databa
     : impl_(std::make_unique<Impl>(std::move(settings), inbox, outbox)) {}
 
 NetworkThread::~NetworkThread() = default;
+const NetworkCounts& NetworkThread::counts() const { return impl_->counts_; }
 
 Status NetworkThread::Start() {
   Status status = impl_->Start();

@@ -3,11 +3,23 @@
 #ifndef REALTIME_NET_NETWORK_THREAD_H_
 #define REALTIME_NET_NETWORK_THREAD_H_
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 
 #include "core/door.h"
 
 namespace realtime {
+
+// As of the network thread's last turn; may be read by any thread.
+struct NetworkCounts {
+  std::atomic<size_t> connections{0};
+  std::atomic<size_t> channels{0};
+  void Set(size_t connection_count, size_t channel_count) {
+    connections.store(connection_count, std::memory_order_relaxed);
+    channels.store(channel_count, std::memory_order_relaxed);
+  }
+};
 
 class NetworkThread {
  public:
@@ -24,6 +36,9 @@ class NetworkThread {
   // Call after pushing Drain: waits at most timeout_ms for the thread to end, then detaches it if it has not (the
   // process is about to exit). Returns whether it ended. Idempotent.
   bool Join(int timeout_ms);
+
+  // Not after Join.
+  const NetworkCounts& counts() const;
 
  private:
   class Impl;

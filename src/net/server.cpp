@@ -11,6 +11,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/ascii.h"
 #include "net/http.h"
 #include "net/loop.h"
 
@@ -23,7 +24,12 @@ constexpr size_t kReceiveBytes = 2048;       // allocated per open connection, s
 constexpr size_t kWriteBytes = 1 << 20;      // handed to the kernel in one piece, never copied below it
 constexpr int kSendBufferBytes = 256 * 1024;
 constexpr int kMaxOfferedList = 126;         // what libwebsockets can read of sec-websocket-protocol
+constexpr int kEndOfCloseCodes = 5000;       // RFC 6455 7.4.2
 constexpr char kProtocolName[] = "realtime";
+
+int CloseCodeOf(std::string_view payload) {
+  return static_cast<uint8_t>(payload[0]) << 8 | static_cast<uint8_t>(payload[1]);
+}
 
 // No pings of libwebsockets' own: clients send heartbeats, and the engine ends idle sessions.
 const lws_retry_bo_t kNoPings = {nullptr, 0, 0, 65534, 65535, 0};
@@ -64,7 +70,8 @@ Status Server::Open(uv_loop_t* loop, int descriptors) {
   info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
   info.protocols = protocols_->list.data();
   info.options =
-      LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;
+      LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME |
+      LWS_SERVER_OPTION_VALIDATE_UTF8;
   info.foreign_loops = protocols_->loops.data();
   info.user = this;
   info.gid = info.uid = -1;
@@ -95,16 +102,17 @@ void Server::FinishClose() {
   context_ = nullptr;
 }
 
-void Server::Adopt(int fd, std::string peer, std::string target, Now accepted) {
+void Server::Adopt(int fd, GuestPtr guest, std::string target, Now accepted) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (vhost_ == nullptr) {
+    guest.reset();
     close(fd);
     return;
   }
   lws* wsi = lws_adopt_socket_vhost(vhost_, fd);
   if (wsi == nullptr) return;  // libwebsockets has closed it
-  lws_set_opaque_user_data(wsi, sockets_->Add(wsi, fd, std::move(peer), std::move(target), accepted));
+  lws_set_opaque_user_data(wsi, sockets_->Add(wsi, fd, std::move(guest), std::move(target), accepted));
 }
 
 int Server::Callback(lws* wsi, int reason, void* in, size_t length) noexcept {
@@ -153,8 +161,7 @@ int Server::Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t leng
       result = sockets_->Write(socket, ReadClock()) ? 0 : -1;
       break;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-      // The answer to our own close frame needs none; otherwise libwebsockets answers.
-      result = socket->state == Socket::State::kOpen ? 0 : -1;
+      result = OnPeerClose(wsi, socket, {static_cast<const char*>(in), in == nullptr ? 0 : length});
       break;
     case LWS_CALLBACK_CLOSED:
       if (SessionId session = sockets_->Closed(socket)) engine_->Disconnected(session);
@@ -177,7 +184,7 @@ int Server::Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t leng
 // Every answer closes the connection.
 int Server::OnHttp(lws* wsi, Socket* socket) {
   HttpRequest request = ReadRequest(wsi);
-  if (IsApiPath(request.path)) return calls_.OnRequest(socket, request, *settings_, refusing_);
+  if (IsApiPath(request.path)) return calls_.OnRequest(socket, request, *settings_, refusing_, Bar(wsi, socket));
   bool reads = request.method == Method::kGet || request.method == Method::kHead;
   if (IsWebSocketPath(request.path)) {
     if (request.method == Method::kGet) {
@@ -206,6 +213,7 @@ int Server::OnUpgrade(lws* wsi, Socket* socket, const char* upgrade) {
   } else {
     refusal = CheckUpgrade(wsi, upgrade == nullptr ? "" : upgrade);
   }
+  if (!refusal) refusal = Bar(wsi, socket);
   if (!refusal && !ChooseSubprotocol(wsi)) refusal = Refusal{400, "header sec-websocket-protocol is malformed or too long"};
   if (refusal) {
     RespondError(wsi, refusal->status, refusal->error);
@@ -216,7 +224,7 @@ int Server::OnUpgrade(lws* wsi, Socket* socket, const char* upgrade) {
   ask.api_key = handshake.api_key ? &*handshake.api_key : nullptr;
   ask.vsn = handshake.vsn ? &*handshake.vsn : nullptr;
   ask.headers_json = std::move(handshake.headers_json);
-  ask.peer = socket->peer;
+  ask.peer = socket->guest->address;
   ConnectResult answer = engine_->Connect(ask, ReadClock());
   if (answer.session == 0) {
     RespondError(wsi, answer.http_status, answer.error);
@@ -224,6 +232,19 @@ int Server::OnUpgrade(lws* wsi, Socket* socket, const char* upgrade) {
   }
   sockets_->Opened(socket, answer.session, ReadClock());
   return 0;
+}
+
+// From a page that may not, or from an address that has enough.
+std::optional<Refusal> Server::Bar(lws* wsi, Socket* socket) const {
+  const std::vector<std::string>& allowed = settings_->allowed_origins;
+  if (!allowed.empty()) {
+    std::optional<std::string> origin = ReadOrigin(wsi);
+    auto same = [&](const std::string& one) { return EqualsIgnoringCase(one, *origin); };
+    if (origin && std::none_of(allowed.begin(), allowed.end(), same)) return Refusal{403, "Origin not allowed"};
+  }
+  Guest* guest = socket->guest.get();
+  if (guest->admission->Enter(guest, ReadForwardedFor(wsi), ReadClock())) return std::nullopt;
+  return Refusal{429, "Too many connections from this address"};
 }
 
 // A client may offer subprotocols; the reference ignores them and never echoes one. libwebsockets 4.1 refuses a client
@@ -246,6 +267,17 @@ void Server::OnEstablished(Socket* socket) {
   sockets_->Established(socket);
   // libwebsockets has just shrunk the kernel's buffer to the size of its receive buffer.
   setsockopt(socket->fd, SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof(kSendBufferBytes));
+}
+
+int Server::OnPeerClose(lws* wsi, Socket* socket, std::string_view payload) {
+  // The answer to our own close frame needs none.
+  if (socket->state != Socket::State::kOpen) return -1;
+  // libwebsockets answers with what it got, and 1002 to a code that nobody may send. Of these it does not know all: half a
+  // code, and those above the private range.
+  bool valid = payload.empty() || (payload.size() >= 2 && CloseCodeOf(payload) < kEndOfCloseCodes);
+  if (valid) return 0;
+  lws_close_reason(wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, nullptr, 0);
+  return -1;
 }
 
 void Server::OnMessage(Socket* socket, std::string_view fragment) {

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,7 +44,7 @@ class Server {
   void OnActivity(std::function<void()> f) { activity_ = std::move(f); }
 
   // Takes ownership of the descriptor. `target` is a POST's request target as it was sent (net/first_line.h).
-  void Adopt(int fd, std::string peer, std::string target, Now accepted);
+  void Adopt(int fd, GuestPtr guest, std::string target, Now accepted);
 
  private:
   struct Protocols;
@@ -52,8 +53,10 @@ class Server {
   int Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t length);
   int OnHttp(lws* wsi, Socket* socket);
   int OnUpgrade(lws* wsi, Socket* socket, const char* upgrade);
+  std::optional<Refusal> Bar(lws* wsi, Socket* socket) const;
   bool ChooseSubprotocol(lws* wsi);
   void OnEstablished(Socket* socket);
+  int OnPeerClose(lws* wsi, Socket* socket, std::string_view payload);
   void OnMessage(Socket* socket, std::string_view fragment);
 
   Engine* const engine_;

@@ -32,12 +32,12 @@ Sockets::Sockets(DatabaseMailbox* outbox, SettingsPtr settings)
 
 Sockets::~Sockets() = default;
 
-Socket* Sockets::Add(lws* wsi, int fd, std::string peer, std::string target, Now accepted) {
+Socket* Sockets::Add(lws* wsi, int fd, GuestPtr guest, std::string target, Now accepted) {
   auto owned = std::make_unique<Socket>();
   Socket* socket = owned.get();
   socket->wsi = wsi;
   socket->fd = fd;
-  socket->peer = std::move(peer);
+  socket->guest = std::move(guest);
   socket->target = std::move(target);
   all_.emplace(socket, std::move(owned));
   SetDeadline(socket, accepted.mono_ms + kHandshakeMs);
@@ -166,7 +166,7 @@ int64_t Sockets::LastReceived(SessionId session, Now now) {
   Socket* socket = Find(session);
   if (socket == nullptr) return 0;
   if (intake_.IsPaused(socket)) return now.mono_ms;  // what it has sent waits for us
-  int64_t ago = MsSinceReceived(socket->fd);
+  int64_t ago = MsSinceReceived(socket->guest->fd);
   return ago < 0 ? 0 : now.mono_ms - ago;
 }
 
@@ -175,7 +175,7 @@ void Sockets::UpdateWatch(Socket* socket) {
   if (above == socket->above_watch) return;
   socket->above_watch = above;
   if (above) {
-    socket->acked_bytes = AckedBytes(socket->fd);
+    socket->acked_bytes = AckedBytes(socket->guest->fd);
     watched_.insert(socket);
   } else {
     watched_.erase(socket);
@@ -184,7 +184,7 @@ void Sockets::UpdateWatch(Socket* socket) {
 
 void Sockets::SampleProgress(Now now) {
   for (Socket* socket : watched_) {
-    uint64_t acked = AckedBytes(socket->fd);
+    uint64_t acked = AckedBytes(socket->guest->fd);
     if (acked == socket->acked_bytes) continue;
     socket->acked_bytes = acked;
     socket->last_progress_ms = now.mono_ms;

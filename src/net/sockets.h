@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/engine.h"
 #include "core/settings.h"
+#include "net/admission.h"
 #include "net/exchange.h"
 #include "net/intake.h"
 #include "net/send_queue.h"
@@ -33,11 +34,11 @@ struct Socket {
   };
 
   lws* wsi = nullptr;
-  int fd = -1;
+  int fd = -1;  // what libwebsockets reads and writes; with TLS, that is not the TCP connection, guest->fd is
   State state = State::kHandshake;
   bool established = false;  // the answer to the handshake is written
   SessionId session = 0;
-  std::string peer;
+  GuestPtr guest;
   std::string target;        // of a POST, as it was sent
   std::unique_ptr<Exchange> exchange;
 
@@ -68,7 +69,7 @@ class Sockets : public EngineSink {
   void SetSettings(SettingsPtr settings) { settings_ = std::move(settings); }
 
   // A new connection in state kHandshake. Removed by Remove, which the end of its lws calls.
-  Socket* Add(lws* wsi, int fd, std::string peer, std::string target, Now accepted);
+  Socket* Add(lws* wsi, int fd, GuestPtr guest, std::string target, Now accepted);
   // The engine has accepted the handshake; Established when it is also complete.
   void Opened(Socket* socket, SessionId session, Now now);
   void Established(Socket* socket);

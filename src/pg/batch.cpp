@@ -1,17 +1,43 @@
 #include "pg/batch.h"
 
-#include "pg/guard.h"
 #include "pg/log.h"
 #include "pg/watchdog.h"
 
 extern "C" {
 #include "pgstat.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 }
 
 namespace realtime {
+namespace {
+
+constexpr char kLockNotAvailable[] = "55P03";
+
+}  // namespace
+
+// The variable alone, not the setting: user code may change the setting for itself, and gets it back as it was.
+void Batch::LimitLockWaits() {
+  if (lock_patience_ms_ == 0 || limiting_) return;
+  server_lock_timeout_ = LockTimeout;
+  LockTimeout = lock_patience_ms_;
+  limiting_ = true;
+}
+
+void Batch::EndLockLimit() {
+  if (limiting_) LockTimeout = server_lock_timeout_;
+  limiting_ = false;
+}
+
+bool Batch::LockedOut(const PgError& error) {
+  const int64_t last_wait = get_timeout_finish_time(LOCK_TIMEOUT);
+  const bool waited = last_wait != lock_wait_;
+  lock_wait_ = last_wait;
+  return lock_patience_ms_ > 0 && waited && error.sqlstate == kLockNotAvailable;
+}
 
 void Batch::Begin() {
   if (text_context_ == nullptr) {
@@ -45,10 +71,11 @@ bool Batch::Open(bool fresh_snapshot) {
   ++epoch_;
   if (!done) {
     Abort();
-    Log(LogLevel::kInfo, "realtime could not start a transaction: " + error.Text());
+    LogError("realtime could not start a transaction: " + error.Text());
     return false;
   }
   if (begin) ++transaction_;
+  LimitLockWaits();
   open_ = true;
   watchdog::OpenBatch();
   return true;
@@ -56,6 +83,7 @@ bool Batch::Open(bool fresh_snapshot) {
 
 void Batch::Close() {
   if (!open_) return;
+  EndLockLimit();
   watchdog::CloseBatch();
   PgError error;
   bool done = PgTry(
@@ -68,7 +96,7 @@ void Batch::Close() {
       &error);
   if (!done) {
     Abort();
-    Log(LogLevel::kInfo, "realtime could not end a transaction: " + error.Text());
+    LogError("realtime could not end a transaction: " + error.Text());
     return;
   }
   open_ = false;
@@ -77,6 +105,7 @@ void Batch::Close() {
 }
 
 void Batch::Abort() {
+  EndLockLimit();
   watchdog::FinishCheck();
   watchdog::CloseBatch();
   scope_.Forget();

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "pg/guard.h"
 #include "pg/role_scope.h"
 #include "pg/pg.h"
 
@@ -12,6 +13,10 @@ namespace realtime {
 
 class Batch {
  public:
+  // With lock_patience_ms statements in it wait for locks so long at most, and then fail (LockedOut); zero: as the server's
+  // lock_timeout says.
+  explicit Batch(int lock_patience_ms = 0) : lock_patience_ms_(lock_patience_ms) {}
+
   // Opens the transaction when there is none. With fresh_snapshot (a new commit of the stream begins) invalidations are
   // accepted and a new snapshot is taken, so rows of that commit are visible to sub-queries of policies. False when the
   // backend refused (logged); the batch is closed then.
@@ -20,6 +25,10 @@ class Batch {
   void Close();
   // After a caught error: rolls back and forgets everything that lived in the transaction.
   void Abort();
+
+  // Whether the error, which was raised in this transaction, says that a lock was not to be had in time. Not so when user
+  // code raises the same SQLSTATE without having waited.
+  bool LockedOut(const PgError& error);
 
   bool is_open() const { return open_; }
   // Changes with every snapshot and every abort: what was made under another epoch must not be used, and after an abort not
@@ -38,7 +47,13 @@ class Batch {
  private:
   void Begin();
   void TakeSnapshot();
+  void LimitLockWaits();
+  void EndLockLimit();
 
+  const int lock_patience_ms_;
+  bool limiting_ = false;
+  int server_lock_timeout_ = 0;
+  int64_t lock_wait_ = 0;  // the last that was timed, by when it had to end
   bool open_ = false;
   bool user_code_ = false;
   uint64_t epoch_ = 0;

@@ -158,7 +158,7 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
   if (!done) {
     batch_.Abort();
     generation_ = 0;
-    Log(LogLevel::kInfo, "realtime could not look at table \"realtime.messages\": " + error.Text());
+    LogError("realtime could not look at table \"realtime.messages\": " + error.Text());
     return false;
   }
   if (exists_) {
@@ -348,7 +348,7 @@ void ChannelPolicy::Impl::Fail(PolicyAction action, const PgError& error) {
   if (timed_out) error_ = kTimedOut;
   const char* name = action == PolicyAction::kSelect ? "SELECT" : "INSERT";
   if (failure_log::Due(std::string("realtime.messages\n") + name + "\n" + error.sqlstate + "\n" + identity_->role)) {
-    Log(LogLevel::kInfo,
+    LogError(
         std::string("realtime could not evaluate the policies for ") + name +
             " of table \"realtime.messages\" for role \"" + identity_->role + "\": " + error.Text() + " (SQLSTATE " +
             error.sqlstate + ")",
@@ -384,7 +384,7 @@ void ChannelPolicy::Impl::Replay(const CheckRights& request, RightsResult* resul
   result->replayed.clear();
   result->replay_error = kNoReplay;
   if (!failure_log::Due("realtime.messages\nreplay")) return;
-  Log(LogLevel::kInfo,
+  LogError(
       "realtime could not replay messages of table \"realtime.messages\": " + error.Text() + " (SQLSTATE " +
           error.sqlstate + ")",
       timed_out ? "Raise realtime.policy_timeout, or look for what holds a lock on the table." : "");

@@ -1,24 +1,27 @@
 #include "pg/feed.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/pgoutput.h"
-#include "pg/batch.h"
+#include "pg/catch_up.h"
 #include "pg/commit_end.h"
+#include "pg/dispatcher.h"
 #include "pg/failure_log.h"
-#include "pg/generated.h"
 #include "pg/guard.h"
+#include "pg/history.h"
 #include "pg/invalidation.h"
-#include "pg/judge.h"
 #include "pg/log.h"
 #include "pg/message_feed.h"
+#include "pg/parking.h"
 #include "pg/registry.h"
 #include "pg/relation_feed.h"
 #include "pg/row_json.h"
+#include "pg/slot.h"
+#include "pg/stat.h"
 #include "pg/validate.h"
-#include "pg/watchdog.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -30,32 +33,32 @@ namespace realtime {
 class Feed::Impl {
  public:
   explicit Impl(std::function<void(ToNetwork)> output)
-      : messages_(output), output_(std::move(output)), judge_(&batch_) {
+      : messages_(output), dispatcher_(output), catch_up_(&registry_, &history_, &dispatcher_, output),
+        output_(std::move(output)) {
     invalidation::Register();
     InstallFunctionCounter();
   }
 
   void Add(const Subscribe& request);
-  Step OnMessage(std::string_view bytes);
+  Step OnMessage(std::string_view bytes, int64_t now_ms);
+  bool Work(const std::function<bool()>& may_go_on, int64_t now_ms);
   void EndBatch();
-  void OnStreamStart(bool new_slot);
+  void OnStreamStart(bool new_slot, bool carries_changes);
+  uint64_t ConfirmableLsn() const;
 
   // Where the stream is: between commits, or inside one.
   bool in_transaction_ = false;
-  uint64_t handed_over_ = 0;
   Registry registry_;
   MessageFeed messages_;
+  Parking parking_;
+  CatchUp* catch_up() { return &catch_up_; }
 
  private:
-  // What happens to the changes of one audience's kind of view: encoded once, sent to all their members.
-  struct Group {
-    const Projection* projection;
-    Verdict verdict;
-    std::vector<TargetList> targets;
+  // A table as the stream has announced it last.
+  struct Relation {
+    std::shared_ptr<RelationFeed> feed;
+    bool announced = false;  // on this connection
   };
-
-  void OnBegin(const PgoutputMessage& message);
-  void OnRelation(RelationInfo info);
   // Rows are counted, because a connection that is lost in the midst of a commit brings it again from its beginning: broadcasts
   // apart from the others, whose publication may come and go in between.
   struct RowCount {
@@ -64,43 +67,39 @@ class Feed::Impl {
     bool handed_over() const { return read < to_skip; }
   };
 
-  Step OnRow(const RowChange& row);
-  Step OnMessageRow(RelationFeed* feed, const RowChange& row);
-  Step JudgeRow(RelationFeed* feed, const RowChange& row);
-  bool IsPublished(const RowChange& row);
+  void OnBegin(const PgoutputMessage& message);
+  void OnCommit(const PgoutputMessage& message);
+  void OnRelation(RelationInfo info);
+  Step OnRow(std::string_view bytes, int64_t now_ms);
+  Step Take(const std::shared_ptr<RelationFeed>& feed, bool is_broadcast, std::string_view bytes, int64_t now_ms);
+  bool Concerns(const RowChange& row);
   bool CommitEnded();
-  bool OpenFor(RelationFeed* feed);
-  void FillRows(RelationFeed* feed, const RowChange& row);
-  void FillGenerated(RelationFeed* feed, TableRow* row);
-  bool FindCandidates(RelationFeed* feed);
-  void Dispatch(RelationFeed* feed);
+  StreamRow Copy(const std::shared_ptr<RelationFeed>& feed, std::string_view bytes) const;
+  Dispatcher::Outcome DeliverParked(const StreamRow& row);
+  CatchUp::Front Front() const;
 
+  Dispatcher dispatcher_;
+  History history_;
+  CatchUp catch_up_;
   std::function<void(ToNetwork)> output_;
-  Batch batch_;
-  Judge judge_;
-  std::unordered_map<uint32_t, std::unique_ptr<RelationFeed>> relations_;
+  std::unordered_map<uint32_t, Relation> relations_;
+  // Those that were announced anew, for the rows that are of them: they go when no evaluation state can be theirs.
+  std::vector<std::shared_ptr<RelationFeed>> retired_;
 
-  static constexpr int kMaxPrepareAttempts = 10;
   static constexpr uint64_t kRelationsPerTrim = 64;
   uint64_t relation_messages_ = 0;
 
   bool skipping_ = false;        // this commit was handed over before the connection was lost
   RowCount rows_;
   RowCount broadcasts_;
+  StreamCommitPtr commit_ = std::make_shared<StreamCommit>();
+  uint64_t handed_over_ = 0;
   uint64_t broken_lsn_ = 0;      // the commit in whose midst it was lost
-  bool commit_ended_ = false;    // ... for other backends too
-  bool snapshot_taken_ = false;  // a snapshot that shows this commit has been taken
-  uint32_t xid_ = 0;
-  uint64_t commit_lsn_ = 0;
   uint64_t last_commit_lsn_ = 0;
-  std::string commit_time_;
+  bool carried_changes_ = false;
 
-  // Reused from row to row.
-  PgoutputMessage message_;
-  JudgedChange change_;
-  std::vector<Seat*> found_;
-  std::vector<Candidate> candidates_;
-  std::vector<Group> groups_;
+  PgoutputMessage message_;  // reused
+  PgoutputMessage parked_;
 };
 
 namespace {
@@ -129,146 +128,79 @@ void Feed::Impl::Add(const Subscribe& request) {
   SubscribeResult result{request.channel, request.sequence, SubscribeResult::Outcome::kLive, ""};
   if (std::optional<SubscribeResult> failure = ValidateSubscription(request)) {
     registry_.Remove(request.channel);
-    result = std::move(*failure);
-  } else {
-    registry_.Add(request, TakeStartPoint());
+    return output_(std::move(*failure));
   }
+  const bool is_new = !registry_.Has(request.channel);
+  registry_.Add(request, TakeStartPoint());
   output_(std::move(result));
+  if (is_new) catch_up_.Begin(request, GetXLogInsertRecPtr());
 }
 
 void Feed::Impl::OnBegin(const PgoutputMessage& message) {
   in_transaction_ = true;
-  commit_ended_ = snapshot_taken_ = false;
-  xid_ = message.xid;
-  commit_lsn_ = message.commit_lsn;
-  skipping_ = commit_lsn_ <= last_commit_lsn_;
+  commit_ = std::make_shared<StreamCommit>();
+  commit_->xid = message.xid;
+  commit_->lsn = message.commit_lsn;
+  commit_->time = FormatCommitTime(message.commit_time_us);
+  commit_->confirmable_lsn = handed_over_;
+  dispatcher_.NeedSnapshot();
+  skipping_ = commit_->lsn <= last_commit_lsn_;
   // The same WAL decodes to the same rows in the same order.
-  if (commit_lsn_ != broken_lsn_) rows_.to_skip = broadcasts_.to_skip = 0;
+  if (commit_->lsn != broken_lsn_) rows_.to_skip = broadcasts_.to_skip = 0;
   rows_.read = broadcasts_.read = 0;
-  messages_.OnBegin(xid_);
-  if (!skipping_) registry_.OnCommit(commit_lsn_);
-  commit_time_ = FormatCommitTime(message.commit_time_us);
+  messages_.OnBegin(commit_->xid);
+  if (skipping_) return;
+  // Who joined after a commit that is still parked must not get it.
+  const StreamCommit* oldest = parking_.oldest();
+  registry_.OnCommit(oldest != nullptr ? oldest->lsn : commit_->lsn);
+}
+
+void Feed::Impl::OnCommit(const PgoutputMessage& message) {
+  messages_.OnCommit();
+  in_transaction_ = false;
+  if (!skipping_) last_commit_lsn_ = commit_->lsn;
+  handed_over_ = message.end_lsn;
 }
 
 void Feed::Impl::OnRelation(RelationInfo info) {
-  judge_.EndStates();
-  uint32_t oid = info.oid;
-  relations_[oid] = std::make_unique<RelationFeed>(std::move(info), &registry_);
+  Relation& relation = relations_[info.oid];
+  relation.announced = true;
+  // The stream says it again after each change of the catalogs.
+  if (relation.feed && relation.feed->info() == info) return;
+  dispatcher_.EndStates();
+  if (relation.feed) retired_.push_back(std::move(relation.feed));
+  relation.feed = std::make_shared<RelationFeed>(std::move(info), &registry_);
   if (++relation_messages_ % kRelationsPerTrim != 0) return;
   // Dropped tables are never heard of again, but their last changes may still be on the way: keep the names alone.
-  for (auto& [other, feed] : relations_) {
-    if (!feed->IsCurrent()) feed->Release();
+  for (auto& [oid, other] : relations_) {
+    if (!other.feed->IsCurrent()) other.feed->Release();
   }
 }
 
 bool Feed::Impl::CommitEnded() {
-  if (commit_ended_) return true;
-  bool* ended = &commit_ended_;
-  const uint32_t xid = xid_;
+  if (commit_->ended) return true;
+  StreamCommit* commit = commit_.get();
   PgError error;
-  if (PgTry([=] { *ended = CommitHasEnded(xid); }, &error)) return commit_ended_;
-  judge_.ForgetStates();
-  batch_.Abort();
+  if (dispatcher_.Try([=] { commit->ended = CommitHasEnded(commit->xid); }, &error)) return commit->ended;
   if (failure_log::Due("commit end")) {
     Log(LogLevel::kInfo, "realtime could not look whether a transaction has ended, and tries again: " + error.Text());
   }
   return false;
 }
 
-// A transaction whose snapshot shows the commit, and the relation's seats as the catalogs are now.
-bool Feed::Impl::OpenFor(RelationFeed* feed) {
-  if (!snapshot_taken_) {
-    judge_.EndStates();
-    if (!batch_.Open(true)) return false;
-    snapshot_taken_ = true;
-  } else if (!batch_.Open(false)) {
-    return false;
-  }
-  // Planning may bring news of the catalogs.
-  for (int attempt = 0; attempt < kMaxPrepareAttempts; ++attempt) {
-    if (feed->IsCurrent()) return true;
-    judge_.EndStates();
-    if (!batch_.Open(false) || !feed->Prepare(&batch_) || !judge_.PlaceSeats(feed)) return false;
-  }
-  return true;
+StreamRow Feed::Impl::Copy(const std::shared_ptr<RelationFeed>& feed, std::string_view bytes) const {
+  return {feed, {commit_, rows_.read + broadcasts_.read + 1}, std::string(bytes)};
 }
 
-void Feed::Impl::FillGenerated(RelationFeed* feed, TableRow* row) {
-  PgError error;
-  bool done = PgTry([&] { watchdog::Watched([&] { ComputeGenerated(row, &batch_); }); }, &error);
-  // Both rows share the parameters: what was loaded for the one is not the other's.
-  row->ForgetLoaded();
-  if (done) return;
-  judge_.ForgetStates();
-  batch_.Abort();
-  if (batch_.Open(false)) change_.Rebind(feed->Params(&batch_));
-  if (!failure_log::Due("generated " + feed->table().sql_name)) return;
-  Log(LogLevel::kInfo,
-      "realtime could not compute the generated columns of table " + feed->table().sql_name + ": " + error.Text(),
-      "Subscribers get its changes without these columns.");
-}
-
-void Feed::Impl::FillRows(RelationFeed* feed, const RowChange& row) {
-  ParamListInfo params = feed->Params(&batch_);
-  change_.kind = row.kind;
-  change_.old_kind = row.old_kind;
-  change_.fetched = false;
-  change_.old_row.Start(&feed->table(), params);
-  change_.new_row.Start(&feed->table(), params);
-  if (row.old_kind != OldRow::kNone) feed->Fill(row.old_row, row.old_kind == OldRow::kKey, &change_.old_row);
-  if (row.kind != ChangeKind::kDelete) feed->Fill(row.new_row, false, &change_.new_row);
-  if (row.old_kind == OldRow::kFull && row.kind == ChangeKind::kUpdate) {
-    for (size_t i = 1; i <= change_.new_row.size(); ++i) {
-      auto attno = static_cast<AttrNumber>(i);
-      Cell* cell = change_.new_row.cell(attno);
-      if (cell->kind == Cell::Kind::kUnchanged) *cell = *change_.old_row.cell(attno);
-    }
-  }
-  if (!feed->table().has_generated) return;
-  if (row.kind != ChangeKind::kDelete) FillGenerated(feed, &change_.new_row);
-  if (row.old_kind == OldRow::kFull) FillGenerated(feed, &change_.old_row);
-}
-
-bool Feed::Impl::FindCandidates(RelationFeed* feed) {
-  judge_.FindSeats(feed, &change_, &found_);
-  candidates_.clear();
-  for (Seat* seat : found_) {
-    Audience* audience = seat->audience.get();
-    if ((audience->events & MaskOf(change_.kind)) == 0 || audience->dead()) continue;
-    TargetList targets = audience->TargetsFor(xid_, commit_lsn_);
-    if (targets) candidates_.push_back(Candidate{seat, std::move(targets), Verdict::kNone});
-  }
-  return !candidates_.empty();
-}
-
-void Feed::Impl::Dispatch(RelationFeed* feed) {
-  groups_.clear();
-  for (Candidate& candidate : candidates_) {
-    if (candidate.verdict == Verdict::kNone) continue;
-    const Projection* projection = candidate.seat->projection;
-    Group* found = nullptr;
-    for (Group& group : groups_) {
-      if (group.projection == projection && group.verdict == candidate.verdict) found = &group;
-    }
-    if (found == nullptr) found = &groups_.emplace_back(Group{projection, candidate.verdict, {}});
-    found->targets.push_back(std::move(candidate.targets));
-  }
-  for (Group& group : groups_) {
-    EncodeInput input{feed, &change_, group.projection, group.verdict, commit_time_};
-    auto data = std::make_shared<const std::string>(EncodeChange(input, &batch_));
-    output_(Delivery{std::move(data), change_.kind, std::move(group.targets)});
-  }
-}
-
-Feed::Step Feed::Impl::OnRow(const RowChange& row) {
+Feed::Step Feed::Impl::OnRow(std::string_view bytes, int64_t now_ms) {
   if (skipping_) return Step::kConsumed;
-  auto found = relations_.find(row.relation_oid);
-  if (found == relations_.end()) return Step::kMalformed;
-  RelationFeed* feed = found->second.get();
-  const bool is_broadcast = row.kind == ChangeKind::kInsert && feed->is_messages();
+  auto found = relations_.find(message_.row.relation_oid);
+  if (found == relations_.end() || !found->second.announced) return Step::kMalformed;
+  const std::shared_ptr<RelationFeed>& feed = found->second.feed;
+  const bool is_broadcast = message_.row.kind == ChangeKind::kInsert && feed->is_messages();
   RowCount* count = is_broadcast ? &broadcasts_ : &rows_;
   if (!count->handed_over()) {
-    Step step = is_broadcast ? OnMessageRow(feed, row) : JudgeRow(feed, row);
+    Step step = Take(feed, is_broadcast, bytes, now_ms);
     if (step != Step::kConsumed) return step;
   }
   ++count->read;
@@ -276,77 +208,96 @@ Feed::Step Feed::Impl::OnRow(const RowChange& row) {
 }
 
 // Of realtime.messages, which the stream carries for the broadcasts' sake.
-bool Feed::Impl::IsPublished(const RowChange& row) {
+bool Feed::Impl::Concerns(const RowChange& row) {
   bool published = false;
   PgError error;
-  if (PgTry([&] { published = messages_.IsPublished(row.relation_oid, row.kind); }, &error)) return published;
-  judge_.ForgetStates();
-  batch_.Abort();
-  Log(LogLevel::kInfo, "realtime could not read the publication of realtime.messages: " + error.Text());
-  return false;
+  const bool done = dispatcher_.Open() &&
+      dispatcher_.Try([&] { published = messages_.IsPublished(row.relation_oid, row.kind); }, &error);
+  if (!done) Log(LogLevel::kInfo, "realtime could not read the publication of realtime.messages: " + error.Text());
+  return done && published;
 }
 
-Feed::Step Feed::Impl::OnMessageRow(RelationFeed* feed, const RowChange& row) {
-  if (!CommitEnded()) return Step::kWaiting;
-  messages_.Deliver(feed->info(), row.new_row);
-  return JudgeRow(feed, row);
-}
-
-Feed::Step Feed::Impl::JudgeRow(RelationFeed* feed, const RowChange& row) {
-  if (!feed->HasListeners()) return Step::kConsumed;
-  if (!CommitEnded()) return Step::kWaiting;
-  if (!OpenFor(feed) || (feed->events() & MaskOf(row.kind)) == 0) return Step::kConsumed;
-  if (feed->is_messages() && !IsPublished(row)) return Step::kConsumed;
-  batch_.ResetRow();
-  FillRows(feed, row);
-  if (!FindCandidates(feed)) return Step::kConsumed;
-  judge_.Run(feed, &change_, &candidates_);
-  Dispatch(feed);
+// kWaiting as long as the row has had no effect.
+Feed::Step Feed::Impl::Take(const std::shared_ptr<RelationFeed>& feed, bool is_broadcast, std::string_view bytes,
+                            int64_t now_ms) {
+  const RowChange& row = message_.row;
+  const bool listened = feed->HasListeners();
+  if ((listened || is_broadcast) && !CommitEnded()) return Step::kWaiting;
+  const bool held = parking_.Holds(row.relation_oid);
+  if (held && parking_.full()) return Step::kWaiting;
+  if (is_broadcast) messages_.Deliver(feed->info(), row.new_row);
+  if (feed->is_messages() && !Concerns(row)) return Step::kConsumed;
+  StreamPosition position{commit_, rows_.read + broadcasts_.read + 1};
+  const bool locked = listened && (held || dispatcher_.Deliver(feed.get(), row, position) == Dispatcher::Outcome::kLocked);
+  if (locked) parking_.Add(Copy(feed, bytes), now_ms);
+  history_.Add(Copy(feed, bytes));
   return Step::kConsumed;
 }
 
-Feed::Step Feed::Impl::OnMessage(std::string_view bytes) {
+Dispatcher::Outcome Feed::Impl::DeliverParked(const StreamRow& row) {
+  // It was parsed when it came.
+  if (!row.relation->HasListeners() || !ParsePgoutput(row.message, &parked_).ok()) return Dispatcher::Outcome::kDone;
+  return dispatcher_.Deliver(row.relation.get(), parked_.row, row.position);
+}
+
+CatchUp::Front Feed::Impl::Front() const {
+  ResumePoint point{last_commit_lsn_, UINT64_MAX};
+  if (in_transaction_ && !skipping_) point = {commit_->lsn, rows_.read + broadcasts_.read};
+  return {point, parking_.empty()};
+}
+
+bool Feed::Impl::Work(const std::function<bool()>& may_go_on, int64_t now_ms) {
+  if (now_ms >= parking_.next_retry_ms()) {
+    dispatcher_.NeedSnapshot();
+    parking_.Retry([this](const StreamRow& row) { return DeliverParked(row); }, may_go_on, now_ms);
+  }
+  const bool done = catch_up_.Run(Front(), may_go_on, now_ms);
+  EndBatch();
+  stat::SetParked(parking_.rows(), parking_.bytes());
+  stat::SetHistory(history_.rows(), history_.bytes());
+  return done;
+}
+
+Feed::Step Feed::Impl::OnMessage(std::string_view bytes, int64_t now_ms) {
   Status status = ParsePgoutput(bytes, &message_);
   if (!status.ok()) {
     Log(LogLevel::kInfo, "realtime got a message it cannot read from the replication stream: " + status.message());
     return Step::kMalformed;
   }
   switch (message_.kind) {
-    case PgoutputMessage::Kind::kBegin:
-      OnBegin(message_);
-      break;
-    case PgoutputMessage::Kind::kCommit:
-      messages_.OnCommit();
-      in_transaction_ = false;
-      if (!skipping_) last_commit_lsn_ = commit_lsn_;
-      handed_over_ = message_.end_lsn;
-      break;
-    case PgoutputMessage::Kind::kRelation:
-      OnRelation(std::move(message_.relation));
-      break;
-    case PgoutputMessage::Kind::kRow:
-      return OnRow(message_.row);
-    case PgoutputMessage::Kind::kIgnored:
-      break;
+    case PgoutputMessage::Kind::kBegin: OnBegin(message_); break;
+    case PgoutputMessage::Kind::kCommit: OnCommit(message_); break;
+    case PgoutputMessage::Kind::kRelation: OnRelation(std::move(message_.relation)); break;
+    case PgoutputMessage::Kind::kRow: return OnRow(bytes, now_ms);
+    case PgoutputMessage::Kind::kIgnored: break;
   }
   return Step::kConsumed;
 }
 
 void Feed::Impl::EndBatch() {
-  judge_.EndStates();
-  batch_.Close();
+  dispatcher_.EndBatch();
+  std::erase_if(retired_, [](const std::shared_ptr<RelationFeed>& feed) { return feed.use_count() == 1; });
 }
 
-void Feed::Impl::OnStreamStart(bool new_slot) {
+// A parked row is held in memory, so what comes again after a lost connection is skipped all the same; but what is confirmed
+// has been dealt with.
+uint64_t Feed::Impl::ConfirmableLsn() const {
+  const StreamCommit* oldest = parking_.oldest();
+  return oldest != nullptr ? oldest->confirmable_lsn : handed_over_;
+}
+
+void Feed::Impl::OnStreamStart(bool new_slot, bool carries_changes) {
   EndBatch();
-  relations_.clear();
+  for (auto& [oid, relation] : relations_) relation.announced = false;
+  if (new_slot || !carries_changes || !carried_changes_) history_.Restart(FlushedLsn());
+  carried_changes_ = carries_changes;
   if (new_slot) {
     last_commit_lsn_ = handed_over_ = broken_lsn_ = 0;
   } else if (in_transaction_) {
     for (RowCount* count : {&rows_, &broadcasts_}) {
-      if (commit_lsn_ != broken_lsn_ || count->read > count->to_skip) count->to_skip = count->read;
+      if (commit_->lsn != broken_lsn_ || count->read > count->to_skip) count->to_skip = count->read;
     }
-    broken_lsn_ = commit_lsn_;
+    broken_lsn_ = commit_->lsn;
   }
   in_transaction_ = false;
 }
@@ -358,12 +309,15 @@ std::optional<SubscribeResult> Feed::Validate(const Subscribe& request) { return
 void Feed::Add(const Subscribe& request) { impl_->Add(request); }
 void Feed::Remove(ChannelId channel) { impl_->registry_.Remove(channel); }
 size_t Feed::channel_count() const { return impl_->registry_.channel_count(); }
-Feed::Step Feed::OnMessage(std::string_view message) { return impl_->OnMessage(message); }
+Feed::Step Feed::OnMessage(std::string_view message, int64_t now_ms) { return impl_->OnMessage(message, now_ms); }
+bool Feed::Work(const std::function<bool()>& may_go_on, int64_t now_ms) { return impl_->Work(may_go_on, now_ms); }
+int64_t Feed::next_work_ms() const { return std::min(impl_->parking_.next_retry_ms(), impl_->catch_up()->next_retry_ms()); }
 void Feed::SkipBroadcast(uint32_t xid, std::string id) { impl_->messages_.Skip(xid, std::move(id)); }
 void Feed::ForgetSkipped() { impl_->messages_.ForgetSkipped(); }
 void Feed::EndBatch() { impl_->EndBatch(); }
 bool Feed::in_stream_transaction() const { return impl_->in_transaction_; }
-uint64_t Feed::handed_over_lsn() const { return impl_->handed_over_; }
-void Feed::OnStreamStart(bool new_slot) { impl_->OnStreamStart(new_slot); }
+bool Feed::has_parked() const { return !impl_->parking_.empty(); }
+uint64_t Feed::handed_over_lsn() const { return impl_->ConfirmableLsn(); }
+void Feed::OnStreamStart(bool new_slot, bool carries_changes) { impl_->OnStreamStart(new_slot, carries_changes); }
 
 }  // namespace realtime

@@ -1,5 +1,11 @@
 // The change feed: stream messages and subscriptions in, deliveries out. Decides who may see each change. Rows of
 // realtime.messages become broadcasts, whoever subscribes.
+//
+//   stream --> row --> dispatcher (judge, encode) --> output
+//               |          |  ^
+//               |          |  +-- retry --+
+//               |          +-- locked --> parking (the rest of the table waits behind it)
+//               +--> history --> catch_up (who asks for what he missed) --> dispatcher
 // Database thread only. Everything that can ereport is guarded inside: no method raises, except the watchdog's FATAL (watchdog.h).
 #ifndef REALTIME_PG_FEED_H_
 #define REALTIME_PG_FEED_H_
@@ -39,17 +45,26 @@ class Feed {
   // (walsenders see commits at WAL flush); nothing was consumed, call again with the same bytes within a millisecond or
   // so. Opens a transaction lazily; call EndBatch before sleeping.
   enum class Step : uint8_t { kConsumed, kWaiting, kMalformed };
-  Step OnMessage(std::string_view message);
+  Step OnMessage(std::string_view message, int64_t now_ms);
   void EndBatch();
+
+  // What is due besides the stream: changes that waited for locks, and what returning clients missed. Ends the batch. False:
+  // may_go_on() has ended the turn, and there is more.
+  bool Work(const std::function<bool()>& may_go_on, int64_t now_ms);
+  // When Work is due at the latest; INT64_MAX: not before the stream brings something.
+  int64_t next_work_ms() const;
+  // Changes wait for locks: what was received may not all be confirmed.
+  bool has_parked() const;
 
   // Inside a transaction of the stream (after Begin, before Commit): what was received may not be confirmed.
   bool in_stream_transaction() const;
-  // End LSN of the last commit whose deliveries have all been handed to the output; zero before the first.
+  // End LSN of the last commit before which all deliveries have been handed to the output; zero before the first.
   uint64_t handed_over_lsn() const;
 
   // A connection ended or begins. With new_slot the positions start over; otherwise what was handed over, whole commits and
-  // the first rows of one that was cut off in its midst, is skipped when it comes again.
-  void OnStreamStart(bool new_slot);
+  // the first rows of one that was cut off in its midst, is skipped when it comes again. carries_changes: it has the user's
+  // publication in it.
+  void OnStreamStart(bool new_slot, bool carries_changes);
 
  private:
   class Impl;

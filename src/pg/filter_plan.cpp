@@ -211,8 +211,9 @@ const FilterTest* FilterPlan::FindEquality() const {
   return nullptr;
 }
 
-bool FilterPlan::Matches(TableRow* row) const {
-  for (const FilterTest& test : tests_) {
+bool FilterPlan::Matches(TableRow* row) {
+  for (last_clause_ = 0; last_clause_ < tests_.size(); ++last_clause_) {
+    const FilterTest& test = tests_[last_clause_];
     CHECK_FOR_INTERRUPTS();
     row->Load(test.attno);
     if (!Holds(test, row->is_null(test.attno), row->value(test.attno))) return false;

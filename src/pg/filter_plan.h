@@ -54,7 +54,9 @@ class FilterPlan {
   const FilterTest* FindEquality() const;
 
   // All columns() must be there (TableRow::Has).
-  bool Matches(TableRow* row) const;
+  bool Matches(TableRow* row);
+  // The clause, by its number, that Matches came to last: the one that raised, if it did.
+  size_t last_clause() const { return last_clause_; }
 
  private:
   void Add(const Column& column, const FilterClause& clause, FilterTest* test);
@@ -64,6 +66,7 @@ class FilterPlan {
   MemoryContext context_ = nullptr;
   std::vector<FilterTest> tests_;
   std::vector<AttrNumber> columns_;
+  size_t last_clause_ = 0;
   bool needs_scope_ = false;
   bool after_policy_ = false;
 };

@@ -61,7 +61,7 @@ bool AppendBackendJson(const Table& table, const Column& column, std::string_vie
   batch->Abort();
   batch->Open(false);
   if (failure_log::Due(table.sql_name + " " + column.name)) {
-    Log(LogLevel::kInfo,
+    LogError(
         "realtime could not convert column \"" + column.name + "\" of table " + table.sql_name + " to json: " +
             error.Text(),
         "Check the cast from type " + column.type_name + " to json. The value was sent as text.");

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
-#include "pg/failure_log.h"
+#include "pg/failure_report.h"
 #include "pg/fetch_missing.h"
 #include "pg/invalidation.h"
 #include "pg/key_lookup.h"
-#include "pg/log.h"
+#include "pg/stat.h"
 #include "pg/watchdog.h"
 
 extern "C" {
@@ -20,6 +20,18 @@ namespace {
 // An executor state takes some ten kilobytes; more than these are started anew when needed again.
 constexpr size_t kMaxLiveStates = 1000;
 constexpr int kMaxCompileAttempts = 10;
+
+// Whether it can be said that an UPDATE took the row out of the seat's filter: what it asks about is known of both rows, and
+// the client may know it. Where policies guard a row of which only a part is known, that is the primary key, as in old_record.
+bool CanLeave(const RelationFeed& feed, const Seat& seat, const JudgedChange& change) {
+  if (!seat.audience->old || change.kind != ChangeKind::kUpdate || change.old_kind == OldRow::kNone) return false;
+  bool guarded = change.old_kind != OldRow::kFull && feed.table().row_security;
+  for (AttrNumber attno : seat.filter.columns()) {
+    if (!change.old_row.Has(attno) || !change.new_row.Has(attno)) return false;
+    if (guarded && !feed.table().columns[attno - 1].in_primary_key) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -47,9 +59,9 @@ bool Judge::Supply(const std::vector<AttrNumber>& columns, TableRow* row, Judged
   return true;
 }
 
-bool Judge::PassesFilter(Seat* seat, JudgedChange* change) {
+bool Judge::PassesFilter(Seat* seat, TableRow* row, JudgedChange* change) {
   if (seat->filter.empty()) return true;
-  TableRow* row = change->kind == ChangeKind::kDelete ? &change->old_row : &change->new_row;
+  filtering_ = true;
   // A filter on a column that nobody knows the value of matches nothing.
   if (!Supply(seat->filter.columns(), row, change)) return false;
   if (!seat->filter.needs_scope()) return seat->filter.Matches(row);
@@ -84,14 +96,18 @@ const PolicyPlan* Judge::PolicyOf(RelationFeed* feed, Seat* seat) {
 
 bool Judge::PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedChange* change) {
   if (!feed->table().row_security) return true;
+  filtering_ = false;
   const PolicyPlan* plan = PolicyOf(feed, seat);
   if (plan->kind == PolicyPlan::Kind::kAllow) return true;
   if (plan->kind == PolicyPlan::Kind::kDeny) return false;
   bool by_key = plan->kind == PolicyPlan::Kind::kLookup;
   // What cannot be decided is not shown.
   if (by_key ? row == &change->old_row || !HasKey(*row) : !Supply(plan->columns, row, change)) return false;
-  EnterScope(*seat);
+  if (NeedsScope(*plan, seat->state, *batch_)) EnterScope(*seat);
   bool visible;
+  const bool slow = by_key || plan->runs_user_code;
+  stat::Add(stat::Figure::kPolicyChecks);
+  if (slow) stat::Add(stat::Figure::kSlowPolicyChecks);
   if (by_key) {
     visible = VisibleByKey(row);
     batch_->NoteUserCode();
@@ -101,6 +117,7 @@ bool Judge::PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedCh
   bool was_live = seat->state.epoch == batch_->epoch();
   visible = CheckPolicy(*plan, &seat->state, batch_, row);
   if (seat->state.user_code) {
+    if (!slow) stat::Add(stat::Figure::kSlowPolicyChecks);
     batch_->scope()->Leave();
   } else if (!was_live && live_.size() >= kMaxLiveStates) {
     EndPolicyState(&seat->state, batch_);
@@ -110,24 +127,56 @@ bool Judge::PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedCh
   return visible;
 }
 
+// Of an UPDATE with a full old row.
+bool Judge::OldRowVisible(RelationFeed* feed, Seat* seat, JudgedChange* change) {
+  change->old_row.ForgetLoaded();
+  bool visible = PassesPolicy(feed, seat, &change->old_row, change);
+  change->new_row.ForgetLoaded();
+  return visible;
+}
+
+bool Judge::OldRowPasses(Seat* seat, JudgedChange* change) {
+  change->old_row.ForgetLoaded();
+  bool passes = PassesFilter(seat, &change->old_row, change);
+  change->new_row.ForgetLoaded();
+  return passes;
+}
+
+// An UPDATE whose new row does not pass the filter, which was asked before the policies unless after_policy() forbids it.
+Verdict Judge::JudgeLeaving(RelationFeed* feed, Seat* seat, JudgedChange* change) {
+  if (!CanLeave(*feed, *seat, *change)) return Verdict::kNone;
+  bool filter_last = seat->filter.after_policy();
+  bool old_judged = change->old_kind == OldRow::kFull && feed->table().row_security;
+  // A bare key cannot be judged.
+  if (filter_last && !old_judged && feed->table().row_security) return Verdict::kNone;
+  if (!filter_last) {
+    if (!OldRowPasses(seat, change)) return Verdict::kNone;
+    if (!PassesPolicy(feed, seat, &change->new_row, change)) return Verdict::kNone;
+  }
+  if (old_judged && !OldRowVisible(feed, seat, change)) return Verdict::kNone;
+  if (filter_last && !OldRowPasses(seat, change)) return Verdict::kNone;
+  return Verdict::kDeliverLeft;
+}
+
 Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
   if (!seat->access->privileges.key_readable) {
     // A wildcard covers the tables that are readable, silently; a named table says what happened.
     return seat->audience->wildcard() ? Verdict::kNone : Verdict::kUnauthorized;
   }
-  if (seat->filter_failed) return Verdict::kFailed;
+  if (seat->filter_failed) {
+    stat::Add(stat::Figure::kFilterFailures);
+    return Verdict::kFailed;
+  }
   bool filter_last = seat->filter.after_policy();
-  if (!filter_last && !PassesFilter(seat, change)) return Verdict::kNone;
   bool deleted = change->kind == ChangeKind::kDelete;
+  TableRow* row = deleted ? &change->old_row : &change->new_row;
+  if (!filter_last && !PassesFilter(seat, row, change)) return JudgeLeaving(feed, seat, change);
   // Of a deleted row only a full old one can be judged; a bare key is sent as the reference does.
   bool judged = !deleted || change->old_kind == OldRow::kFull;
-  if (judged && !PassesPolicy(feed, seat, deleted ? &change->old_row : &change->new_row, change)) return Verdict::kNone;
-  if (filter_last && !PassesFilter(seat, change)) return Verdict::kNone;
+  if (judged && !PassesPolicy(feed, seat, row, change)) return Verdict::kNone;
+  if (filter_last && !PassesFilter(seat, row, change)) return JudgeLeaving(feed, seat, change);
   if (deleted || change->old_kind != OldRow::kFull || !feed->table().row_security) return Verdict::kDeliver;
-  change->old_row.ForgetLoaded();
-  bool old_visible = PassesPolicy(feed, seat, &change->old_row, change);
-  change->new_row.ForgetLoaded();
-  return old_visible ? Verdict::kDeliver : Verdict::kDeliverKey;
+  return OldRowVisible(feed, seat, change) ? Verdict::kDeliver : Verdict::kDeliverKey;
 }
 
 SeatPlace Judge::PlaceByFilter(const Table& table, const Seat& seat) {
@@ -161,9 +210,9 @@ SeatPlace Judge::PlaceOf(RelationFeed* feed, Seat* seat) {
   return feed->index().Count(by_policy) < feed->index().Count(by_filter) ? by_policy : by_filter;
 }
 
-bool Judge::PlaceSeats(RelationFeed* feed) {
+Readiness Judge::PlaceSeats(RelationFeed* feed) {
   while (feed->next_to_place() != nullptr) {
-    if (!batch_->Open(false)) return false;
+    if (!batch_->Open(false)) return Readiness::kGone;
     PgError error;
     bool done = PgTry(
         [&] {
@@ -177,15 +226,17 @@ bool Judge::PlaceSeats(RelationFeed* feed) {
           MemoryContextSwitchTo(caller);
         },
         &error);
-    if (done) return true;
-    // What raises here raises for each row too, and is reported then.
+    if (done) return Readiness::kReady;
+    const bool locked = batch_->LockedOut(error);
     ForgetStates();
     batch_->Abort();
     feed->next_to_place()->own_policy.reset();
+    if (locked) return Readiness::kLocked;
+    // What raises here raises for each row too, and is reported then.
     feed->index().Add(feed->next_to_place(), {});
     feed->MarkPlaced();
   }
-  return batch_->Open(false);
+  return batch_->Open(false) ? Readiness::kReady : Readiness::kGone;
 }
 
 void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found) {
@@ -198,6 +249,9 @@ void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat
       [&] {
         MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
         decided = feed->index().Find(row, judged, found);
+        if (decided && change->kind == ChangeKind::kUpdate && change->old_kind != OldRow::kNone) {
+          feed->index().FindLeft(&change->old_row, row, found);
+        }
         MemoryContextSwitchTo(caller);
       },
       &error);
@@ -211,10 +265,10 @@ void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat
   for (const std::unique_ptr<Seat>& seat : feed->seats()) found->push_back(seat.get());
 }
 
-void Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
+bool Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
   size_t next = 0;
   while (next < candidates->size()) {
-    if (!batch_->Open(false)) return;
+    if (!batch_->Open(false)) return true;
     PgError error;
     bool done = PgTry(
         [&] {
@@ -226,18 +280,21 @@ void Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>
           MemoryContextSwitchTo(caller);
         },
         &error);
-    if (done) return;
+    if (done) return true;
+    const bool locked = batch_->LockedOut(error);
     ForgetStates();
     batch_->Abort();
     Candidate& failed = (*candidates)[next];
-    failed.verdict = Verdict::kFailed;
-    LogFailure(*feed, *failed.seat, error);
     failed.seat->own_policy.reset();
+    if (locked) return false;
+    failed.verdict = Verdict::kFailed;
+    ReportFailure(*feed, *failed.seat, error);
     // Everything of the row that lived in the transaction is gone.
-    if (!batch_->Open(false)) return;
+    if (!batch_->Open(false)) return true;
     change->Rebind(feed->Params(batch_));
     ++next;
   }
+  return true;
 }
 
 void Judge::EndStates() {
@@ -253,15 +310,11 @@ void Judge::EndStates() {
   if (!done) batch_->Abort();
 }
 
-void Judge::LogFailure(const RelationFeed& feed, const Seat& seat, const PgError& error) {
-  const std::string& role = seat.audience->identity->role;
-  std::string table = feed.info().schema + "." + feed.info().table;
-  if (!failure_log::Due(table + "\n" + role)) return;
-  Log(LogLevel::kInfo,
-      "realtime could not judge a change of table \"" + table + "\" for role \"" + role + "\": " + error.Text() +
-          " (SQLSTATE " + error.sqlstate + ")",
-      "Its subscribers got an event with an error instead. Check the row-level security policies of the table and the "
-      "functions they call.");
+void Judge::ReportFailure(const RelationFeed& feed, const Seat& seat, const PgError& error) {
+  stat::Add(filtering_ ? stat::Figure::kFilterFailures : stat::Figure::kPolicyFailures);
+  FailedCheck check{*seat.audience, feed.info().schema, feed.info().table, feed.info().oid, seat.access->role};
+  if (!filtering_) return ReportPolicyFailure(check, error);
+  ReportFilterFailure(check, &seat.audience->filters[seat.filter.last_clause()], error);
 }
 
 }  // namespace realtime

@@ -16,6 +16,7 @@ enum class Verdict : uint8_t {
   kNone,          // not this audience
   kDeliver,
   kDeliverKey,    // UPDATE whose old row was not visible: old_record is the key only
+  kDeliverLeft,   // UPDATE that took the row out of the audience's filter
   kUnauthorized,  // SELECT was revoked: an event without data
   kFailed,        // the audience's policy or filter raised or ran out of time: an event without data
 };
@@ -45,13 +46,14 @@ class Judge {
  public:
   explicit Judge(Batch* batch) : batch_(batch) {}
 
-  // Puts the seats that are new into the relation's index, in an open batch. False when there is no batch any more.
-  bool PlaceSeats(RelationFeed* feed);
+  // Puts the seats that are new into the relation's index, in an open batch. kGone when there is no batch any more.
+  Readiness PlaceSeats(RelationFeed* feed);
   // The seats that the change can concern; the others would get kNone.
   void FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found);
 
   // Fills in the verdicts. Errors of one seat are its verdict; the transaction is then opened anew and the others go on.
-  void Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
+  // False: somebody holds a lock on a table that is needed, and nothing is decided.
+  bool Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
 
   // Ends the evaluation states that live in the current snapshot. Call before it changes and before seats go away.
   void EndStates();
@@ -63,15 +65,19 @@ class Judge {
   SeatPlace PlaceByPolicy(RelationFeed* feed, Seat* seat);
   SeatPlace PlaceOf(RelationFeed* feed, Seat* seat);
   Verdict JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change);
-  bool PassesFilter(Seat* seat, JudgedChange* change);
+  Verdict JudgeLeaving(RelationFeed* feed, Seat* seat, JudgedChange* change);
+  bool OldRowPasses(Seat* seat, JudgedChange* change);
+  bool PassesFilter(Seat* seat, TableRow* row, JudgedChange* change);
   bool PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedChange* change);
+  bool OldRowVisible(RelationFeed* feed, Seat* seat, JudgedChange* change);
   const PolicyPlan* PolicyOf(RelationFeed* feed, Seat* seat);
   bool Supply(const std::vector<AttrNumber>& columns, TableRow* row, JudgedChange* change);
   void EnterScope(const Seat& seat);
-  void LogFailure(const RelationFeed& feed, const Seat& seat, const PgError& error);
+  void ReportFailure(const RelationFeed& feed, const Seat& seat, const PgError& error);
 
   Batch* batch_;
   std::vector<Seat*> live_;
+  bool filtering_ = false;  // what is being asked is a filter: else a policy
 };
 
 }  // namespace realtime

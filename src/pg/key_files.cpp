@@ -15,6 +15,9 @@
 
 extern "C" {
 #include "storage/fd.h"
+
+// From libpq/libpq.h, which needs the headers of Kerberos as well.
+extern bool check_ssl_key_file_permissions(const char* ssl_key_file, bool isServerStart);
 }
 
 namespace realtime::guc {
@@ -23,6 +26,9 @@ namespace {
 
 // A secret is short; a larger file is the wrong file.
 constexpr size_t kMaxSecretFile = 64 * 1024;
+
+// A chain of a few certificates.
+constexpr size_t kMaxTlsFile = 256 * 1024;
 
 constexpr char kJwksHint[] =
     "Set it to a JSON Web Key Set, {\"keys\":[...]}, or to the path of a file that holds one, relative to the data "
@@ -34,6 +40,8 @@ struct Problems {
   Condition jwks;
   Condition validators;
   Condition roles;
+  Condition certificate;
+  Condition private_key;
 };
 
 Problems& TheProblems() {
@@ -73,6 +81,17 @@ std::optional<std::string> ReadWhole(const char* path, size_t max_bytes, std::st
   }
   buffer.resize(static_cast<size_t>(length));
   return buffer;
+}
+
+std::string ReadTlsFile(const char* path, const char* setting, Condition* condition) {
+  std::string problem;
+  std::optional<std::string> text = ReadWhole(path, kMaxTlsFile, &problem);
+  if (!text) {
+    condition->Set(std::string("could not read realtime.") + setting + " \"" + path + "\": " + problem);
+    return {};
+  }
+  condition->Clear(std::string("realtime.") + setting + " can be read");
+  return std::move(*text);
 }
 
 std::string SecretFromFile(const char* path) {
@@ -177,6 +196,15 @@ std::string_view TrimBlanks(std::string_view text) {
   size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+void ReadTlsFiles(const char* certificate_path, const char* key_path, std::string* certificate, std::string* key) {
+  *certificate = ReadTlsFile(certificate_path, "ssl_cert_file", &TheProblems().certificate);
+  // PostgreSQL's own check logs what is wrong.
+  bool safe = false;
+  PgError error;
+  PgTry([&] { safe = check_ssl_key_file_permissions(key_path, false); }, &error);
+  *key = safe ? ReadTlsFile(key_path, "ssl_key_file", &TheProblems().private_key) : std::string();
 }
 
 TokenRules ReadTokenRules(const KeySettings& settings) {

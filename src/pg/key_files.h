@@ -2,6 +2,7 @@
 #ifndef REALTIME_PG_KEY_FILES_H_
 #define REALTIME_PG_KEY_FILES_H_
 
+#include <string>
 #include <string_view>
 
 #include "core/token.h"
@@ -27,6 +28,10 @@ struct KeySettings {
 // Reads the files anew. What cannot be used is left out, so that nobody is believed for it, and the log says why, once: a key
 // set that does not parse gives no keys; claim validators that do not parse leave no token to believe.
 TokenRules ReadTokenRules(const KeySettings& settings);
+
+// The PEM files of the TLS certificate and its private key, whose owner and permissions must be such as PostgreSQL asks for.
+// A file that cannot be used leaves its text empty, and the log says why.
+void ReadTlsFiles(const char* certificate_path, const char* key_path, std::string* certificate, std::string* key);
 
 }  // namespace realtime::guc
 

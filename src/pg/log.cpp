@@ -1,6 +1,7 @@
 #include "pg/log.h"
 
 #include "pg/guard.h"
+#include "pg/stat.h"
 
 #include "pg/pg.h"
 
@@ -24,15 +25,22 @@ void Write(int elevel, const char* message, const char* hint) {
 }  // namespace
 
 void Log(LogLevel level, const std::string& message, const std::string& hint) noexcept {
+  if (level == LogLevel::kWarning) stat::SetError(message);
   int elevel = ElevelOf(level);
   const char* message_text = message.c_str();
   const char* hint_text = hint.c_str();
   PgTry([&] { Write(elevel, message_text, hint_text); }, nullptr);
 }
 
+void LogError(const std::string& message, const std::string& hint) noexcept {
+  stat::SetError(message);
+  Log(LogLevel::kInfo, message, hint);
+}
+
 void Condition::Set(const std::string& reason, const std::string& hint, LogLevel level) {
   if (reason == reason_) return;
   reason_ = reason;
+  stat::SetError(reason);
   Log(level, reason, hint);
 }
 

@@ -11,6 +11,9 @@ namespace realtime {
 // Writes one line; an empty hint is left out. Never raises.
 void Log(LogLevel level, const std::string& message, const std::string& hint = "") noexcept;
 
+// A line about something that failed, which realtime.stat_worker then has as its last error, as with warnings and conditions.
+void LogError(const std::string& message, const std::string& hint = "") noexcept;
+
 // Something that is wrong now and may be mended: logged when the reason changes and once when it is over, so that a check
 // repeated for days leaves two lines.
 class Condition {

@@ -30,7 +30,7 @@ bool Lock(bool patient) {
 
 void LogFailure(const PgError& error, bool busy) {
   if (!failure_log::Due("realtime.messages\nlock\n" + error.sqlstate)) return;
-  Log(LogLevel::kInfo,
+  LogError(
       "realtime could not lock table \"realtime.messages\" to evaluate its policies: " + error.Text() + " (SQLSTATE " +
           error.sqlstate + ")",
       busy ? "Somebody holds an ACCESS EXCLUSIVE lock on it, or waits for one: look into pg_locks. Private channels are "

@@ -45,6 +45,8 @@ struct PolicyPlan {
   // Volatile or not built-in: may change settings, so each check gets a role scope and an evaluation state of its own.
   bool runs_user_code = false;
   bool identity_bound = false;
+  // kExpression of nothing but the row and the request's settings (policy_closed.h).
+  bool closed = false;
   std::vector<AttrNumber> columns;  // the row's columns it refers to
 
   MemoryContext context = nullptr;  // owns the trees below

@@ -24,9 +24,16 @@ struct PolicyState {
   EState* estate = nullptr;
   bool used = false;              // a kQuery state must be rescanned before its next row
   bool user_code = false;
+  bool answered = false;          // the answer is the same for every row: `answer`
+  bool answer = false;
 };
 
-// Whether the row passes. The caller is inside PgTry, has entered the identity's role scope (a fresh one when
+// Whether CheckPolicy needs the identity's role scope: not what reads nothing but the row, its settings put in already.
+inline bool NeedsScope(const PolicyPlan& plan, const PolicyState& state, const Batch& batch) {
+  return !plan.closed || state.epoch != batch.epoch();
+}
+
+// Whether the row passes. The caller is inside PgTry, has entered the identity's role scope if NeedsScope (a fresh one when
 // plan.runs_user_code or state->user_code), and all plan.columns are there. May raise.
 bool CheckPolicy(const PolicyPlan& plan, PolicyState* state, Batch* batch, TableRow* row);
 

@@ -1,74 +1,17 @@
 #include "pg/policy_demand.h"
 
+#include "pg/policy_closed.h"
 #include "pg/policy_quals.h"
 
 extern "C" {
-#include "access/transam.h"
-#include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 }
 
 namespace realtime {
 namespace {
-
-// Settings that are the identity's alone: a role scope sets them (role_scope.h), or nobody does.
-const char* const kRequestSettings[] = {"request.jwt.claims",     "request.jwt.claim", "request.jwt.claim.sub",
-                                        "request.jwt.claim.role", "request.headers",   "realtime.topic",
-                                        "role"};
-
-bool IsRequestSetting(const FuncExpr* call) {
-  if (call->funcid != F_CURRENT_SETTING_TEXT && call->funcid != F_CURRENT_SETTING_TEXT_BOOL) return false;
-  ListCell* cell;
-  foreach (cell, call->args) {
-    auto* argument = static_cast<Node*>(lfirst(cell));
-    if (!IsA(argument, Const) || reinterpret_cast<Const*>(argument)->constisnull) return false;
-  }
-  const char* name = TextDatumGetCString(linitial_node(Const, call->args)->constvalue);
-  for (const char* setting : kRequestSettings) {
-    if (pg_strcasecmp(name, setting) == 0) return true;
-  }
-  return false;
-}
-
-bool MayVary(Oid function, void*) {
-  return function >= FirstNormalObjectId || func_volatile(function) != PROVOLATILE_IMMUTABLE;
-}
-
-// Whether an expression may have another value for another row or at another time. A list of what is known not to.
-bool VariesWalker(Node* node, void* context) {
-  if (node == nullptr) return false;
-  switch (nodeTag(node)) {
-    case T_FuncExpr:
-      if (IsRequestSetting(reinterpret_cast<FuncExpr*>(node))) return false;
-      break;
-    case T_List:
-    case T_Const:
-    case T_OpExpr:
-    case T_NullIfExpr:
-    case T_DistinctExpr:
-    case T_ScalarArrayOpExpr:
-    case T_BoolExpr:
-    case T_RelabelType:
-    case T_CoerceViaIO:
-    case T_CoalesceExpr:
-    case T_CaseExpr:
-    case T_CaseWhen:
-    case T_CaseTestExpr:
-    case T_NullTest:
-    case T_BooleanTest:
-    case T_ArrayExpr:
-      break;
-    default:
-      return true;
-  }
-  if (check_functions_in_node(node, MayVary, nullptr)) return true;
-  return compat::WalkExpression(node, VariesWalker, context);
-}
 
 // A column as it is, or taken for a binary-compatible type.
 const Column* ColumnOf(const Table& table, Node* node) {
@@ -86,7 +29,7 @@ bool TakeEquality(const Table& table, const OpExpr* op, Node* column_side, Node*
   op_input_types(op->opno, &left, &right);
   if (left != right) return false;
   IndexKey key = FindIndexKey(*column, left, op->opno, op->inputcollid);
-  if (!key.valid() || VariesWalker(value_side, nullptr)) return false;
+  if (!key.valid() || !IsIdentityOnly(value_side)) return false;
   *demand = {key, reinterpret_cast<Expr*>(value_side)};
   return true;
 }

@@ -61,8 +61,10 @@ void PredicateIndex::Add(Seat* seat, const SeatPlace& place) {
   if (place.rows == SeatPlace::Rows::kAll) for_all_.push_back(seat);
   if (place.rows != SeatPlace::Rows::kWithValue) return;
   auto* column = const_cast<IndexedColumn*>(Look(place.key));
-  if (column == nullptr) column = &columns_.emplace_back(IndexedColumn{place.key, {}});
+  if (column == nullptr) column = &columns_.emplace_back(IndexedColumn{place.key, {}, {}});
   column->seats[place.hash].push_back(seat);
+  // A policy's demand is the new row's in any case.
+  if (!place.by_policy && seat->audience->old) column->leavable[place.hash].push_back(seat);
 }
 
 size_t PredicateIndex::Count(const SeatPlace& place) const {
@@ -90,6 +92,24 @@ bool PredicateIndex::Find(TableRow* row, bool policies_judge_it, std::vector<Sea
   found->insert(found->end(), for_all_.begin(), for_all_.end());
   std::inplace_merge(found->begin(), found->begin() + static_cast<std::ptrdiff_t>(matched), found->end(), ByPosition);
   return true;
+}
+
+void PredicateIndex::FindLeft(TableRow* old_row, TableRow* new_row, std::vector<Seat*>* found) const {
+  auto matched = static_cast<std::ptrdiff_t>(found->size());
+  for (const IndexedColumn& column : columns_) {
+    AttrNumber attno = column.key.attno;
+    if (column.leavable.empty() || !old_row->Has(attno)) continue;
+    new_row->ForgetLoaded();
+    old_row->Load(attno);
+    if (old_row->is_null(attno)) continue;
+    auto seats = column.leavable.find(HashValue(column.key, old_row->value(attno)));
+    if (seats != column.leavable.end()) found->insert(found->end(), seats->second.begin(), seats->second.end());
+  }
+  old_row->ForgetLoaded();
+  if (static_cast<size_t>(matched) == found->size()) return;
+  std::sort(found->begin() + matched, found->end(), ByPosition);
+  std::inplace_merge(found->begin(), found->begin() + matched, found->end(), ByPosition);
+  found->erase(std::unique(found->begin(), found->end()), found->end());
 }
 
 }  // namespace realtime

@@ -56,11 +56,14 @@ class PredicateIndex {
   // The seats that the row can concern, in order of their position. False when only asking all of them can tell: a column
   // is missing, or no policy judges the row and it matters. May raise; the caller has entered the row's memory context.
   bool Find(TableRow* row, bool policies_judge_it, std::vector<Seat*>* found) const;
+  // Adds the seats whose filter the UPDATE's row may have left, if they want to know it; the rows share their parameters.
+  void FindLeft(TableRow* old_row, TableRow* new_row, std::vector<Seat*>* found) const;
 
  private:
   struct IndexedColumn {
     IndexKey key;
     std::unordered_map<uint32_t, std::vector<Seat*>> seats;
+    std::unordered_map<uint32_t, std::vector<Seat*>> leavable;  // those of them that are found by the old row's value too
   };
   const IndexedColumn* Look(const IndexKey& key) const;
 

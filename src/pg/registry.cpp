@@ -25,6 +25,7 @@ std::string KeyOf(const Identity& identity, const Binding& binding) {
     AppendPart(*part, &key);
   }
   key.push_back(static_cast<char>('0' + binding.events));
+  key.push_back(binding.old ? '1' : '0');
   AppendPart(std::to_string(binding.filters.size()), &key);
   for (const FilterClause& clause : binding.filters) {
     AppendPart(clause.column, &key);
@@ -48,39 +49,56 @@ bool StartPoint::Includes(uint32_t xid, uint64_t commit_lsn) const {
 }
 
 TargetList Audience::TargetsFor(uint32_t xid, uint64_t commit_lsn) {
-  if (starting_ == 0 && settled_) return settled_;
+  if (unsettled_ == 0 && settled_) return settled_;
   std::vector<Target> targets;
   for (const Member& member : members_) {
+    if (member.held) continue;
     if (!member.start || member.start->Includes(xid, commit_lsn)) targets.push_back({member.channel, member.binding_id});
   }
   if (targets.empty()) return nullptr;
   auto list = std::make_shared<const std::vector<Target>>(std::move(targets));
-  if (starting_ == 0) settled_ = list;
+  if (unsettled_ == 0) settled_ = list;
   return list;
+}
+
+void Audience::CountUnsettled() {
+  auto unsettled = [](const Member& member) { return !member.settled(); };
+  unsettled_ = static_cast<size_t>(std::count_if(members_.begin(), members_.end(), unsettled));
+  settled_ = nullptr;
 }
 
 // All members at once: thousands that join together would else be looked for one by one.
 void Audience::Settle(uint64_t commit_lsn) {
-  if (starting_ == 0) return;
+  if (unsettled_ == 0) return;
   for (Member& member : members_) {
-    if (!member.start || commit_lsn < member.start->lsn) continue;
-    member.start = nullptr;
-    --starting_;
+    if (member.start && commit_lsn >= member.start->lsn) member.start = nullptr;
   }
+  CountUnsettled();
 }
 
 // Channel ids rise, so this is an append but for channels whose token was refreshed.
 void Audience::Join(Member member) {
-  if (member.start) ++starting_;
+  if (!member.settled()) ++unsettled_;
   members_.insert(std::upper_bound(members_.begin(), members_.end(), member, ByChannel), std::move(member));
   settled_ = nullptr;
 }
 
 void Audience::Leave(ChannelId channel) {
   auto [first, last] = std::equal_range(members_.begin(), members_.end(), Member{channel, 0, nullptr}, ByChannel);
-  starting_ -= static_cast<size_t>(std::count_if(first, last, [](const Member& member) { return member.start != nullptr; }));
+  unsettled_ -= static_cast<size_t>(std::count_if(first, last, [](const Member& member) { return !member.settled(); }));
   members_.erase(first, last);
   settled_ = nullptr;
+}
+
+// What is released has caught up, whatever its start point was.
+void Audience::SetHeld(ChannelId channel, uint32_t binding_id, bool held) {
+  auto [first, last] = std::equal_range(members_.begin(), members_.end(), Member{channel, 0, nullptr}, ByChannel);
+  for (auto member = first; member != last; ++member) {
+    if (member->binding_id != binding_id || member->held == held) continue;
+    member->held = held;
+    member->start = nullptr;
+  }
+  CountUnsettled();
 }
 
 std::shared_ptr<Audience> Registry::FindOrAdd(const std::shared_ptr<const Identity>& identity, const Binding& binding) {
@@ -95,6 +113,7 @@ std::shared_ptr<Audience> Registry::FindOrAdd(const std::shared_ptr<const Identi
   audience->events = binding.events;
   audience->filters = binding.filters;
   audience->columns = binding.columns;
+  audience->old = binding.old;
   slot = audience;
   audiences_.push_back(audience);
   return audience;
@@ -102,16 +121,19 @@ std::shared_ptr<Audience> Registry::FindOrAdd(const std::shared_ptr<const Identi
 
 void Registry::Add(const Subscribe& request, std::shared_ptr<const StartPoint> start) {
   auto found = channels_.find(request.channel);
+  Channel channel;
   if (found != channels_.end()) {
     start = found->second.start;
+    channel.held = found->second.held;
     Leave(request.channel, found->second);
   }
-  Channel channel;
   channel.start = start;
   for (const Binding& binding : request.bindings) {
     std::shared_ptr<Audience> audience = FindOrAdd(request.identity, binding);
-    audience->Join({request.channel, binding.id, start});
+    const bool held = std::find(channel.held.begin(), channel.held.end(), binding.id) != channel.held.end();
+    audience->Join({request.channel, binding.id, start, held});
     channel.audiences.push_back(std::move(audience));
+    channel.binding_ids.push_back(binding.id);
   }
   if (start && found == channels_.end()) starting_.push_back(request.channel);
   channels_[request.channel] = std::move(channel);
@@ -133,6 +155,36 @@ void Registry::Remove(ChannelId id) {
   channels_.erase(found);
   std::erase(starting_, id);
   Compact();
+}
+
+bool Registry::Hold(ChannelId id, uint32_t binding_id) {
+  auto found = channels_.find(id);
+  if (found == channels_.end()) return false;
+  Channel& channel = found->second;
+  for (size_t i = 0; i < channel.audiences.size(); ++i) {
+    if (channel.binding_ids[i] == binding_id) channel.audiences[i]->SetHeld(id, binding_id, true);
+  }
+  channel.held.push_back(binding_id);
+  return true;
+}
+
+void Registry::Release(ChannelId id, uint32_t binding_id) {
+  auto found = channels_.find(id);
+  if (found == channels_.end()) return;
+  Channel& channel = found->second;
+  std::erase(channel.held, binding_id);
+  for (size_t i = 0; i < channel.audiences.size(); ++i) {
+    if (channel.binding_ids[i] == binding_id) channel.audiences[i]->SetHeld(id, binding_id, false);
+  }
+}
+
+std::shared_ptr<Audience> Registry::Held(ChannelId id, uint32_t binding_id) const {
+  auto found = channels_.find(id);
+  if (found == channels_.end()) return nullptr;
+  const Channel& channel = found->second;
+  if (std::find(channel.held.begin(), channel.held.end(), binding_id) == channel.held.end()) return nullptr;
+  auto position = std::find(channel.binding_ids.begin(), channel.binding_ids.end(), binding_id);
+  return channel.audiences[static_cast<size_t>(position - channel.binding_ids.begin())];
 }
 
 void Registry::OnCommit(uint64_t commit_lsn) {

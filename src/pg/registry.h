@@ -1,7 +1,7 @@
 // Who listens: channels, and the audiences they form. Plain C++, no backend calls; database thread only.
 //
-// An audience is all bindings with the same identity, table pattern, events, filters and columns: everything about a change
-// is decided once per audience. Its members are (channel, binding) pairs. A member joined at a point in time given by a
+// An audience is all bindings with the same identity, table pattern, events, filters, columns and `old`: everything about a
+// change is decided once per audience. Its members are (channel, binding) pairs. A member joined at a point in time given by a
 // snapshot: it gets exactly the commits that a SELECT at that moment did not yet show.
 #ifndef REALTIME_PG_REGISTRY_H_
 #define REALTIME_PG_REGISTRY_H_
@@ -31,6 +31,9 @@ struct Member {
   uint32_t binding_id = 0;
   // Null once a commit at or behind the start point's LSN has been seen: everything is included from then on.
   std::shared_ptr<const StartPoint> start;
+  bool held = false;  // gets nothing until it has caught up (catch_up.h)
+
+  bool settled() const { return start == nullptr && !held; }
 };
 
 class Audience {
@@ -41,6 +44,7 @@ class Audience {
   EventMask events = kAllEvents;
   std::vector<FilterClause> filters;
   std::vector<std::string> columns;
+  bool old = false;  // wants the rows that leave its filters
 
   bool wildcard() const { return schema == "*" || table == "*"; }
   bool Matches(const std::string& schema_name, const std::string& table_name) const {
@@ -56,9 +60,11 @@ class Audience {
   void Join(Member member);
   void Leave(ChannelId channel);
   void Settle(uint64_t commit_lsn);
+  void SetHeld(ChannelId channel, uint32_t binding_id, bool held);
+  void CountUnsettled();
   std::vector<Member> members_;  // by channel
-  TargetList settled_;      // the members without a start point, sorted by channel; null when stale
-  size_t starting_ = 0;     // members with a start point
+  TargetList settled_;      // all members, when all are settled; null when stale
+  size_t unsettled_ = 0;    // members that are not
 };
 
 class Registry {
@@ -67,6 +73,15 @@ class Registry {
   // the lack of one, is kept.
   void Add(const Subscribe& request, std::shared_ptr<const StartPoint> start);
   void Remove(ChannelId channel);
+  bool Has(ChannelId channel) const { return channels_.contains(channel); }
+
+  // A binding gets nothing from now on, also after its channel was registered again with another identity. False when
+  // there is no such binding.
+  bool Hold(ChannelId channel, uint32_t binding_id);
+  // It gets everything that comes from now on.
+  void Release(ChannelId channel, uint32_t binding_id);
+  // The audience of a binding that is held; null: it is not (any more).
+  std::shared_ptr<Audience> Held(ChannelId channel, uint32_t binding_id) const;
   size_t channel_count() const { return channels_.size(); }
 
   // A commit begins: start points at or before it are dropped.
@@ -79,6 +94,8 @@ class Registry {
  private:
   struct Channel {
     std::vector<std::shared_ptr<Audience>> audiences;
+    std::vector<uint32_t> binding_ids;  // of the audiences
+    std::vector<uint32_t> held;         // bindings that are
     std::shared_ptr<const StartPoint> start;
   };
   std::shared_ptr<Audience> FindOrAdd(const std::shared_ptr<const Identity>& identity, const Binding& binding);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/value_json.h"
+#include "pg/failure_report.h"
 #include "pg/guard.h"
 #include "pg/invalidation.h"
 #include "pg/log.h"
@@ -50,6 +51,7 @@ void RelationFeed::Release() {
   placed_ = 0;
   events_ = 0;
   seats_.clear();
+  seat_of_.clear();
   seated_ = 0;
   access_.clear();
   projections_.clear();
@@ -66,7 +68,7 @@ bool RelationFeed::LoadToday(Batch* batch) {
   if (!PgTry([this, exists] { *exists = LoadTable(info_.oid, &table_); }, &error)) {
     exists_ = false;
     batch->Abort();
-    Log(LogLevel::kInfo, "realtime cannot read table \"" + info_.schema + "." + info_.table + "\": " + error.Text());
+    LogError("realtime cannot read table \"" + info_.schema + "." + info_.table + "\": " + error.Text());
     batch->Open(false);
     return false;
   }
@@ -83,14 +85,19 @@ void RelationFeed::MapColumns() {
   }
 }
 
-bool RelationFeed::Prepare(Batch* batch) {
-  if (generation_ != invalidation::Generation() && !LoadToday(batch)) return false;
-  if (!exists_) return false;
+Readiness RelationFeed::Prepare(Batch* batch) {
+  if (generation_ != invalidation::Generation() && !LoadToday(batch)) return Readiness::kGone;
+  if (!exists_) return Readiness::kGone;
   for (; seated_ < listeners_.size(); ++seated_) {
-    if (!listeners_[seated_]->dead()) TakeSeat(listeners_[seated_], batch);
+    if (!listeners_[seated_]->dead() && !TakeSeat(listeners_[seated_], batch)) return Readiness::kLocked;
   }
   DropUnusedProjections();
-  return true;
+  return Readiness::kReady;
+}
+
+Seat* RelationFeed::SeatOf(const Audience* audience) const {
+  auto found = seat_of_.find(audience);
+  return found == seat_of_.end() ? nullptr : found->second;
 }
 
 // Selections of columns come and go with their subscribers.
@@ -137,7 +144,8 @@ const Projection* RelationFeed::ProjectionOf(const Access& access, const std::ve
   return slot.get();
 }
 
-void RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch) {
+// False: code of a type that a filter compares needs a table that is locked.
+bool RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch) {
   auto seat = std::make_unique<Seat>();
   seat->audience = audience;
   PgError error;
@@ -154,14 +162,21 @@ void RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* ba
       },
       &error);
   if (!ready) {
+    const bool locked = batch->LockedOut(error);
     batch->Abort();
     seat->filter_failed = true;
-    if (!batch->Open(false) || seat->access == nullptr) return;
+    if (seat->access != nullptr && !locked) {
+      ReportFilterFailure({*audience, info_.schema, info_.table, info_.oid, seat->access->role}, nullptr, error);
+    }
+    if (!batch->Open(false) || seat->access == nullptr) return true;
+    if (locked) return false;
   }
   seat->projection = ProjectionOf(*seat->access, audience->columns);
   seat->position = seats_.size();
   events_ |= audience->events;
+  seat_of_[audience.get()] = raw;
   seats_.push_back(std::move(seat));
+  return true;
 }
 
 void RelationFeed::Fill(const Row& tuple, bool identity_only, TableRow* row) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/change.h"
@@ -47,6 +48,12 @@ struct Seat {
   PolicyState state;
 };
 
+enum class Readiness : uint8_t {
+  kReady,
+  kGone,    // the table is gone or cannot be read: nobody gets its changes
+  kLocked,  // somebody holds a lock that is in the way (Batch::LockedOut)
+};
+
 class RelationFeed {
  public:
   RelationFeed(RelationInfo info, const Registry* registry)
@@ -59,6 +66,9 @@ class RelationFeed {
   const std::vector<std::unique_ptr<Seat>>& seats() const { return seats_; }
   EventMask events() const { return events_; }  // that any seat asks for
 
+  // The audience's; null: it has none here.
+  Seat* SeatOf(const Audience* audience) const;
+
   // Where seats are found by a row's values. The judge adds them in their order: next_to_place() is to be added next, null
   // when all are.
   PredicateIndex& index() { return index_; }
@@ -69,9 +79,8 @@ class RelationFeed {
   bool HasListeners();
 
   // Brings table, seats and privileges up to date, in an open batch. End all policy states of this relation's seats before
-  // (they may be destroyed). False when the table is gone or cannot be read: then nobody gets its changes. On an error the
-  // batch was aborted and opened again.
-  bool Prepare(Batch* batch);
+  // (they may be destroyed). On an error the batch was aborted and opened again.
+  Readiness Prepare(Batch* batch);
   // Whether Prepare would rebuild anything.
   bool IsCurrent() const;
   // Forgets everything that Prepare would rebuild. End all policy states of this relation's seats before.
@@ -87,7 +96,7 @@ class RelationFeed {
   bool LoadToday(Batch* batch);
   void MapColumns();
   void DropUnusedProjections();
-  void TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch);
+  bool TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch);
   Access* AccessOf(const std::string& role);
   const Projection* ProjectionOf(const Access& access, const std::vector<std::string>& columns);
 
@@ -106,6 +115,7 @@ class RelationFeed {
   std::map<std::string, std::unique_ptr<Access>> access_;
   std::map<std::vector<bool>, std::unique_ptr<Projection>> projections_;
   std::vector<std::unique_ptr<Seat>> seats_;
+  std::unordered_map<const Audience*, Seat*> seat_of_;
   EventMask events_ = 0;
   PredicateIndex index_;
   size_t placed_ = 0;  // seats before it are in the index

@@ -71,6 +71,8 @@ class Replication {
   // Positions up to lsn need not be sent again. Reported to the server at once or within kReportMs.
   void Confirm(uint64_t lsn, bool at_once, int64_t now_ms);
   uint64_t received_lsn() const { return link_.received_lsn(); }
+  uint64_t confirmed_lsn() const { return confirmed_lsn_; }
+  const std::string& slot_name() const { return slot_name_; }
 
   int socket() const { return link_.socket(); }
   uint64_t socket_generation() const { return link_.generation(); }

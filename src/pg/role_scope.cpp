@@ -39,6 +39,18 @@ void RoleScope::Enter(uint32_t role_oid, const char* role_name, const Identity* 
   topic_ = topic;
 }
 
+// Nothing has changed a setting since they were set: only what differs is set anew, on the same nest level. A level's end
+// looks at every setting there is, which costs more than most checks.
+void RoleScope::Switch(const Identity* identity, const char* topic) {
+  if (identity_->claims != identity->claims) SetText("request.jwt.claims", identity->claims.c_str());
+  if (identity_->sub != identity->sub) SetText("request.jwt.claim.sub", identity->sub.c_str());
+  if (identity_->role != identity->role) SetText("request.jwt.claim.role", identity->role.c_str());
+  if (identity_->headers != identity->headers) SetText("request.headers", identity->headers.c_str());
+  if (topic_ != topic) SetText("realtime.topic", topic ? topic : "");
+  identity_ = identity;
+  topic_ = topic;
+}
+
 void RoleScope::Leave() {
   if (!active_) return;
   SetUserIdAndSecContext(saved_user_, saved_context_);
@@ -48,6 +60,10 @@ void RoleScope::Leave() {
 
 void RoleScope::Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh, const char* topic) {
   if (active_ && !fresh && role_oid_ == role_oid && identity_ == identity && topic_ == topic) return;
+  if (active_ && !fresh && role_oid_ == role_oid && identity_ != nullptr && identity != nullptr) {
+    Switch(identity, topic);
+    return;
+  }
   Leave();
   Enter(role_oid, role_name, identity, topic);
 }

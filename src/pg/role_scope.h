@@ -25,14 +25,17 @@ class RoleScope {
   void Leave();
 
   // Makes sure the scope is that of (role, identity, topic), entering or switching when it is not. With `fresh` it always
-  // starts anew, for code that may have changed settings. Identity and topic are told apart by their address: leave the
-  // scope before either is freed.
+  // starts anew. Between identities of one role only their settings change places: leave a scope in which user code ran, or
+  // what that has set would be met by the next. Identity and topic are told apart by their address: leave the scope before
+  // either is freed.
   void Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh, const char* topic = nullptr);
 
   bool active() const { return active_; }
   void Forget() { active_ = false; }
 
  private:
+  void Switch(const Identity* identity, const char* topic);
+
   bool active_ = false;
   uint32_t role_oid_ = 0;
   const Identity* identity_ = nullptr;

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/value_json.h"
+#include "core/wal_position.h"
 #include "pg/failure_log.h"
 #include "pg/json_cast.h"
 #include "pg/settings.h"
@@ -82,6 +83,8 @@ void AppendHead(const EncodeInput& input, bool with_time, std::string* out) {
   } else {
     out->append("null");
   }
+  out->append(R"(,"commit_lsn":")").append(FormatWalPosition(input.commit_lsn));
+  out->append(R"(","commit_row":)").append(std::to_string(input.commit_row));
   out->append(R"(,"type":")");
   out->append(ChangeKindName(input.change->kind));
   out->push_back('"');
@@ -128,6 +131,7 @@ std::string EncodeChange(const EncodeInput& input, Batch* batch) {
   std::string out;
   out.reserve(512 + (too_large ? 0 : text_size * 2));
   AppendHead(input, true, &out);
+  if (input.verdict == Verdict::kDeliverLeft) out.append(R"(,"left_filter":true)");
   out.append(R"(,"columns":)").append(input.projection->columns_json);
   if (change.kind != ChangeKind::kDelete) {
     out.append(R"(,"record":)");
@@ -138,6 +142,7 @@ std::string EncodeChange(const EncodeInput& input, Batch* batch) {
     AppendOldRecord(input, too_large, batch, &out);
   }
   out.append(R"(,"errors":)").append(too_large ? kTooLarge : "null").push_back('}');
+  out.shrink_to_fit();  // thousands may wait in the mailbox, which counts their texts and not the room left in them
   return out;
 }
 

@@ -25,6 +25,8 @@ struct EncodeInput {
   const Projection* projection;
   Verdict verdict;
   std::string commit_time;  // as formatted
+  uint64_t commit_lsn = 0;
+  uint64_t commit_row = 0;  // of the commit's rows, the first is 1
 };
 
 // Never raises; on an error of a cast the value is sent as its text, and the log says so once a minute. That error aborts

@@ -21,6 +21,10 @@ char* conninfo;
 char* slot_name;
 char* publication;
 char* listen_addresses;
+char* ssl_cert_file;
+char* ssl_key_file;
+char* trusted_proxies;
+char* allowed_origins;
 char* jwt_secret;
 char* jwt_secret_next;
 char* jwt_secret_file;
@@ -31,17 +35,21 @@ char* publishable_role;
 char* secret_key;
 char* secret_role;
 char* topic;
+bool ssl;
 bool private_only;
 int port;
 int max_slot_lag_mb;
 int max_slot_age_ms;
 int max_connections;
+int max_connections_per_address;
 int max_channels_per_client;
 int max_message_size;
 int max_json_depth;
 int max_payload_size;
 int max_rest_body;
 int max_record_bytes;
+int history_size_kb;
+int max_parked_size_kb;
 int max_joins_per_second;
 int max_events_per_second;
 int max_presence_events_per_second;
@@ -124,6 +132,14 @@ const StringSetting kStrings[] = {
      CheckName, nullptr},
     {"realtime.listen_addresses", "Numeric addresses to listen on, \"localhost\" or \"*\"; empty: none.",
      &listen_addresses, "localhost", PGC_SIGHUP, GUC_LIST_INPUT, nullptr, nullptr},
+    {"realtime.ssl_cert_file", "File with the certificate for realtime.ssl, relative to the data directory.", &ssl_cert_file,
+     "server.crt", PGC_SIGHUP, 0, nullptr, nullptr},
+    {"realtime.ssl_key_file", "File with the certificate's private key, relative to the data directory.", &ssl_key_file,
+     "server.key", PGC_SIGHUP, 0, nullptr, nullptr},
+    {"realtime.trusted_proxies", "Addresses and blocks of reverse proxies whose X-Forwarded-For is believed.",
+     &trusted_proxies, "", PGC_SIGHUP, GUC_LIST_INPUT, nullptr, nullptr},
+    {"realtime.allowed_origins", "Origins whose pages may connect; empty: all.", &allowed_origins, "", PGC_SIGHUP,
+     GUC_LIST_INPUT, nullptr, nullptr},
     {"realtime.jwt_secret", "Key that signs the clients' tokens (HS256).", &jwt_secret, "", PGC_SIGHUP, kSecret, nullptr,
      ShowJwtSecret},
     {"realtime.jwt_secret_next", "Second key that is accepted too, for rotation.", &jwt_secret_next, "", PGC_SIGHUP,
@@ -164,6 +180,7 @@ struct BoolSetting {
 };
 
 const BoolSetting kBools[] = {
+    {"realtime.ssl", "Serve over TLS (https, wss) only.", &ssl, false},
     {"realtime.private_only", "Refuse public channels.", &private_only, false},
 };
 
@@ -180,6 +197,8 @@ const IntSetting kInts[] = {
      &max_slot_age_ms, 10 * 60 * 1000, 0, kMaxMilliseconds, GUC_UNIT_MS},
     {"realtime.max_connections", "Most client connections; capped by the file descriptors.", &max_connections, 10000, 1,
      1000000, 0},
+    {"realtime.max_connections_per_address", "Most client connections of one address (IPv6: of one /64); 0: no limit.",
+     &max_connections_per_address, 0, 0, 1000000, 0},
     {"realtime.max_channels_per_client", "Most channels joined on one connection.", &max_channels_per_client, 100, 1,
      100000, 0},
     {"realtime.max_message_size", "Largest message accepted from a client.", &max_message_size, 5000000, 1024,
@@ -191,6 +210,10 @@ const IntSetting kInts[] = {
      256 * 1024 * 1024, GUC_UNIT_BYTE},
     {"realtime.max_record_bytes", "Largest change sent whole; a larger one is an event with an error and its small values.",
      &max_record_bytes, 1024 * 1024, 1024, 64 * 1024 * 1024, GUC_UNIT_BYTE},
+    {"realtime.history_size", "Memory for changes that returning clients may have missed; 0: none.", &history_size_kb, 16384,
+     0, 1024 * 1024, GUC_UNIT_KB},
+    {"realtime.max_parked_size", "Memory for changes that wait for locks; when it is full the change stream waits too.",
+     &max_parked_size_kb, 65536, 64, 1024 * 1024, GUC_UNIT_KB},
     {"realtime.max_joins_per_second", "Joins per second of all clients together; 0: no limit.", &max_joins_per_second, 1000,
      0, kMaxRate, 0},
     {"realtime.max_events_per_second", "Broadcasts per second of one connection, or of one caller over REST; 0: no limit.",
@@ -210,7 +233,7 @@ const IntSetting kInts[] = {
     {"realtime.max_client_queue", "Bytes waiting for one client at which it counts as slow.", &max_client_queue_kb, 16384,
      64, 1024 * 1024, GUC_UNIT_KB},
     {"realtime.max_mailbox", "Bytes waiting for the network thread at which the change stream pauses.", &max_mailbox_kb,
-     32768, 256, 1024 * 1024, GUC_UNIT_KB},
+     16384, 256, 1024 * 1024, GUC_UNIT_KB},
     {"realtime.idle_timeout", "Silence after which a client is disconnected.", &idle_timeout_ms, 60000, 1000,
      kMaxMilliseconds, GUC_UNIT_MS},
     {"realtime.slow_client_grace", "Time without progress at its queue's cap after which a slow client is disconnected.",
@@ -278,6 +301,7 @@ constexpr size_t kKilobyte = 1024;
 
 void SetLimits(Settings* settings) {
   settings->max_connections = max_connections;
+  settings->max_connections_per_address = max_connections_per_address;
   settings->max_channels_per_client = max_channels_per_client;
   settings->max_message_size = static_cast<size_t>(max_message_size);
   settings->max_json_depth = max_json_depth;
@@ -310,6 +334,8 @@ int MaxSlotAgeMs() { return max_slot_age_ms; }
 int DrainTimeoutMs() { return drain_timeout_ms; }
 size_t MaxPayloadSize() { return static_cast<size_t>(max_payload_size); }
 size_t MaxRecordBytes() { return static_cast<size_t>(max_record_bytes); }
+size_t HistoryBytes() { return static_cast<size_t>(history_size_kb) * kKilobyte; }
+size_t MaxParkedBytes() { return static_cast<size_t>(max_parked_size_kb) * kKilobyte; }
 int MessageRetentionMinutes() { return message_retention_minutes; }
 
 SettingsPtr ForNetwork(bool serving) {
@@ -317,6 +343,10 @@ SettingsPtr ForNetwork(bool serving) {
   settings->serving = serving;
   settings->listen_addresses = SplitList(Text(listen_addresses));
   settings->port = port;
+  settings->ssl = ssl;
+  if (ssl) ReadTlsFiles(Text(ssl_cert_file), Text(ssl_key_file), &settings->ssl_certificate, &settings->ssl_key);
+  settings->trusted_proxies = SplitList(Text(trusted_proxies));
+  settings->allowed_origins = SplitList(Text(allowed_origins));
   settings->tokens = ReadTokens();
   settings->private_only = private_only;
   SetLimits(settings.get());

@@ -6,6 +6,7 @@
 #include "pg/interrupts.h"
 #include "pg/log.h"
 #include "pg/settings.h"
+#include "pg/stat.h"
 #include "worker/shared.h"
 
 #include "pg/pg.h"
@@ -68,6 +69,7 @@ bool Look(Condition* missing) {
 [[noreturn]] void WaitForDatabase() {
   BackgroundWorkerInitializeConnection(nullptr, nullptr, 0);
   pgstat_report_activity(STATE_IDLE, "waiting for realtime.database");
+  stat::SetState("waiting for realtime.database");
   Condition missing;
   while (!shutdown_requested && !Look(&missing)) {
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLookMs, PG_WAIT_EXTENSION);

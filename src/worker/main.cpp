@@ -8,6 +8,7 @@
 
 #include "pg/guard.h"
 #include "pg/interrupts.h"
+#include "pg/stat.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
 #include "worker/database.h"
@@ -76,6 +77,7 @@ void realtime_worker_main(Datum /*argument*/) {
   pqsignal(SIGTERM, realtime::HandleTerminate);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
+  realtime::stat::Begin();
   realtime::ConnectToDatabase();
   realtime::watchdog::Register();
   realtime::FixSession();

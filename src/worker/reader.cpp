@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "core/pgoutput.h"
+#include "pg/settings.h"
 #include "pg/slot.h"
+#include "pg/stat.h"
 #include "worker/monotonic.h"
 
 #include "pg/pg.h"
@@ -21,9 +24,31 @@ constexpr int kSpins = 5;
 constexpr int64_t kSpinUs = 20;
 constexpr int64_t kLongWaitMs = 100;
 
+// Half of what the slot may fall behind is left for everything else.
+bool SlotAtRisk(uint64_t confirmed_lsn, int64_t held_ms) {
+  const uint64_t flushed = FlushedLsn();
+  const uint64_t lag = flushed > confirmed_lsn ? flushed - confirmed_lsn : 0;
+  const bool too_old = guc::MaxSlotAgeMs() > 0 && held_ms > guc::MaxSlotAgeMs() / 2;
+  return too_old || lag > (static_cast<uint64_t>(guc::MaxSlotLagMb()) << 20) / 2;
+}
+
 void Spin() {
   int64_t end = MonotonicUs() + kSpinUs;
   while (MonotonicUs() < end) SPIN_DELAY();
+}
+
+void Count(std::string_view message) {
+  using stat::Figure;
+  int64_t time_us = 0;
+  if (IsRow(message)) {
+    stat::Add(Figure::kRows);
+  } else if (IsCommit(message)) {
+    stat::Add(Figure::kTransactions);
+    stat::Set(Figure::kOpenCommitTime, 0);
+  } else if (ReadBegin(message, &time_us)) {
+    stat::Set(Figure::kOpenCommitTime, static_cast<uint64_t>(time_us));
+    stat::Set(Figure::kLastCommitTime, static_cast<uint64_t>(time_us));
+  }
 }
 
 }  // namespace
@@ -32,13 +57,14 @@ int64_t Reader::TurnEndUs() { return MonotonicUs() + kTurnUs; }
 bool Reader::TurnEnded(int64_t end_us) { return MonotonicUs() >= end_us; }
 
 Feed::Step Reader::OfferMessage(int64_t now_ms) {
-  Feed::Step step = feed_->OnMessage(message_);
+  Feed::Step step = feed_->OnMessage(message_, now_ms);
   for (int i = 0; i < kSpins && step == Feed::Step::kWaiting && waiting_since_ms_ < 0; i++) {
     Spin();
-    step = feed_->OnMessage(message_);
+    step = feed_->OnMessage(message_, now_ms);
   }
   if (step != Feed::Step::kWaiting) {
     waiting_since_ms_ = -1;
+    if (step == Feed::Step::kConsumed) Count(message_);
     return step;
   }
   held_ = true;
@@ -51,8 +77,10 @@ Reader::Turn Reader::End(Turn turn, int64_t now_ms) {
   feed_->EndBatch();
   if (!stream_->live()) return turn;
   uint64_t lsn = feed_->handed_over_lsn();
-  // Outside a transaction everything received has been dealt with, so that an idle slot moves on with the server's WAL.
-  if (!held_ && !feed_->in_stream_transaction()) lsn = std::max(lsn, stream_->received_lsn());
+  // Outside a transaction everything received has been dealt with, so that an idle slot moves on with the server's WAL. What
+  // waits for locks is safe in memory: rather than lose the slot to its limits, the position passes it.
+  const bool dealt_with = !feed_->has_parked() || pass_parked_;
+  if (!held_ && !feed_->in_stream_transaction() && dealt_with) lsn = std::max(lsn, stream_->received_lsn());
   const bool receipt = synchronous_ && held_;
   if (receipt) lsn = std::max(lsn, FlushedLsn());
   stream_->Confirm(lsn, synchronous_, now_ms);
@@ -71,7 +99,10 @@ void Reader::OnLongWait() {
       "confirmed on receipt, and some may be missed if the replication connection breaks.");
 }
 
-void Reader::Recheck() {
+void Reader::Recheck(int64_t now_ms) {
+  if (!feed_->has_parked()) parked_since_ms_ = -1;
+  if (feed_->has_parked() && parked_since_ms_ < 0) parked_since_ms_ = now_ms;
+  pass_parked_ = parked_since_ms_ >= 0 && SlotAtRisk(feed_->handed_over_lsn(), now_ms - parked_since_ms_);
   if (!synchronous_) return;
   synchronous_ = IsSynchronousStandby(stream_->walsender_pid());
   if (!synchronous_) synchronous_condition_.Clear("commits no longer wait for the realtime worker");
@@ -81,6 +112,7 @@ void Reader::Reset() {
   held_ = false;
   waiting_since_ms_ = -1;
   message_ = {};
+  stat::Set(stat::Figure::kOpenCommitTime, 0);
 }
 
 }  // namespace realtime

@@ -43,8 +43,8 @@ class Reader {
   // A connection began or ended: what was held belongs to the old one.
   void Reset();
 
-  // Once a second: whether commits still wait for us.
-  void Recheck();
+  // Once a second: whether commits still wait for us, and whether the slot can still wait for what is parked.
+  void Recheck(int64_t now_ms);
 
  private:
   static constexpr int kMessagesPerTurn = 1000;
@@ -60,6 +60,8 @@ class Reader {
   std::string_view message_;       // of stream_
   bool held_ = false;              // message_ is to be offered again
   int64_t waiting_since_ms_ = -1;  // of the message that is held
+  int64_t parked_since_ms_ = -1;
+  bool pass_parked_ = false;       // confirm what waits for locks, too
   // Commits wait for our confirmation and we for their visibility: confirm on receipt (see OnLongWait).
   bool synchronous_ = false;
   Condition synchronous_condition_;

@@ -1,5 +1,7 @@
 #include "worker/shared.h"
 
+#include "pg/stat.h"
+
 #include "pg/pg.h"
 
 extern "C" {
@@ -23,6 +25,7 @@ shmem_startup_hook_type previous_startup_hook;
 void OnRequest() {
   if (previous_request_hook) previous_request_hook();
   RequestAddinShmemSpace(sizeof(SharedState));
+  RequestAddinShmemSpace(stat::SharedSize());
 }
 
 void OnStartup() {
@@ -31,6 +34,8 @@ void OnStartup() {
   LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
   shared_state = static_cast<SharedState*>(ShmemInitStruct("realtime", sizeof(SharedState), &found));
   if (!found) shared_state->database_expected = true;
+  void* figures = ShmemInitStruct("realtime statistics", stat::SharedSize(), &found);
+  stat::Attach(figures, found);
   LWLockRelease(AddinShmemInitLock);
 }
 

@@ -1,4 +1,4 @@
-// What survives the worker process: a word in shared memory. Reset when the server restarts.
+// What survives the worker process, in shared memory: a word, and the statistics (pg/stat.h). Reset when the server restarts.
 #ifndef REALTIME_WORKER_SHARED_H_
 #define REALTIME_WORKER_SHARED_H_
 

@@ -6,6 +6,7 @@
 #include "pg/guard.h"
 #include "pg/interrupts.h"
 #include "pg/settings.h"
+#include "pg/stat.h"
 #include "worker/monotonic.h"
 
 #include "pg/pg.h"
@@ -21,6 +22,7 @@ namespace realtime {
 
 namespace {
 
+constexpr int64_t kFeedTurnMs = 10;      // of parked changes and the history
 constexpr int64_t kWaitingMs = 1;        // until a commit is looked at again
 constexpr int64_t kPausedMs = 50;        // in case the cap was lowered below the mailbox's low-water mark
 constexpr int64_t kNetworkRetryMs = 5000;
@@ -38,6 +40,9 @@ Worker::Worker()
       reader_(&stream_, &feed_) {}
 
 void Worker::Output(ToNetwork message) {
+  if (const auto* delivery = std::get_if<Delivery>(&message)) {
+    for (const TargetList& targets : delivery->targets) stat::Add(stat::Figure::kDeliveries, targets->size());
+  }
   Post(std::move(message), &outbox_);
 }
 
@@ -59,7 +64,9 @@ void Worker::Turn() {
   upkeep_.Step(now_ms);
   TakeRequests(now_ms);
   StepStream(now_ms);
-  WaitForWork(ReadStream(now_ms));
+  Reader::Turn turn = ReadStream(now_ms);
+  WorkOnFeed();
+  WaitForWork(turn);
 }
 
 void Worker::HandleReload(int64_t now_ms) {
@@ -98,7 +105,8 @@ void Worker::EnsureNetwork(int64_t now_ms) {
 void Worker::HandleHealth(int64_t now_ms) {
   health_.LookForExtension(now_ms);
   if (health_.extension_exists() != serving_) SetServing(health_.extension_exists(), now_ms);
-  reader_.Recheck();
+  reader_.Recheck(now_ms);
+  ReportState();
   PgTry([] { pgstat_report_stat(true); }, nullptr);
 }
 
@@ -139,14 +147,16 @@ void Worker::StepStream(int64_t now_ms) {
 void Worker::OnStart(bool new_slot, int64_t now_ms) {
   reader_.Reset();
   if (!stream_.carries_messages()) upkeep_.Begin(now_ms);  // somebody has dropped their publication
-  feed_.OnStreamStart(new_slot);
+  feed_.OnStreamStart(new_slot, stream_.carries_changes());
   std::string missed = stream_.TakeMissed();
   if (!missed.empty() && feed_.channel_count() > 0) Output(SystemNotice{true, kMissedText + missed});
 }
 
 void Worker::TellStreamState() {
   const bool live = stream_.carries_messages();
-  if (std::exchange(told_live_, live) != live) Output(StreamState{live});
+  if (std::exchange(told_live_, live) == live) return;
+  Output(StreamState{live});
+  ReportState();
 }
 
 Reader::Turn Worker::ReadStream(int64_t now_ms) {
@@ -157,14 +167,26 @@ Reader::Turn Worker::ReadStream(int64_t now_ms) {
   return turn;
 }
 
+// As bounded as everything else; what is left goes on when everything else has had its turn.
+void Worker::WorkOnFeed() {
+  const int64_t start_ms = MonotonicMs();
+  auto may_go_on = [&] {
+    return !shutdown_requested && outbox_.bytes() < settings_->max_mailbox && MonotonicMs() - start_ms <= kFeedTurnMs;
+  };
+  feed_has_more_ = !feed_.Work(may_go_on, start_ms) && outbox_.bytes() < settings_->max_mailbox;
+}
+
 void Worker::WaitForWork(Reader::Turn turn) {
+  ReportProgress(turn);
   int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_deadline_ms(),
-                               pending_rights_.next_deadline_ms(), upkeep_.next_step_ms()});
+                               pending_rights_.next_deadline_ms(), upkeep_.next_step_ms(), feed_.next_work_ms()});
   if (!network_runs_) until_ms = std::min(until_ms, network_retry_ms_);
   int64_t timeout_ms = std::clamp<int64_t>(until_ms - MonotonicMs(), 0, kLongestWaitMs);
   if (turn == Reader::Turn::kMore || more_requests_) timeout_ms = 0;
   if (turn == Reader::Turn::kWaiting) timeout_ms = std::min(timeout_ms, kWaitingMs);
-  if (turn == Reader::Turn::kPaused) timeout_ms = std::min(timeout_ms, kPausedMs);
+  if (feed_has_more_) timeout_ms = 0;
+  // Nothing else helps: the network thread tells when it has taken what waits.
+  if (turn == Reader::Turn::kPaused) timeout_ms = more_requests_ ? 0 : kPausedMs;
   if (shutdown_requested) return;
   if (timeout_ms > kWaitingMs) {
     pgstat_report_activity(STATE_IDLE, stream_.live() ? "waiting for changes" : "waiting for subscriptions");

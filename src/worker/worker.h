@@ -2,9 +2,9 @@
 //
 // One turn of the loop: signals - health (once a second) - upkeep of realtime.messages (when due) - mailbox - stream -
 // subscriptions - rights of joining channels - one question to slow policies, when the mailbox is empty - a bounded batch of
-// changes - wait. Nothing between two waits blocks except policies, which the watchdog bounds.
+// changes - what is parked or was missed - wait. Nothing between two waits blocks except policies, which the watchdog bounds.
 //
-// worker.cpp: the loop and the stream. requests.cpp: what comes from the network thread.
+// worker.cpp: the loop and the stream. requests.cpp: what comes from the network thread. report.cpp: realtime.stat_worker.
 #ifndef REALTIME_WORKER_WORKER_H_
 #define REALTIME_WORKER_WORKER_H_
 
@@ -66,7 +66,11 @@ class Worker {
   void OnStart(bool new_slot, int64_t now_ms);
   void TellStreamState();
   Reader::Turn ReadStream(int64_t now_ms);
+  void WorkOnFeed();
   void WaitForWork(Reader::Turn turn);
+  std::string StateText() const;
+  void ReportState();
+  void ReportProgress(Reader::Turn turn);
   void Output(ToNetwork message);
 
   const std::string database_;
@@ -77,6 +81,7 @@ class Worker {
   std::vector<DatabaseMailbox::Entry> taken_;  // from the inbox; those before next_taken_ have been handled
   size_t next_taken_ = 0;
   bool more_requests_ = false;
+  bool feed_has_more_ = false;
   std::unique_ptr<NetworkThread> network_;
   bool network_runs_ = false;
   int64_t network_retry_ms_ = 0;

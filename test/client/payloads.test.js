@@ -21,21 +21,27 @@ function checkTimestamp(text, before, after) {
   const at = Date.parse(text);
   assert.ok(at >= Math.floor(before) && at <= Math.ceil(after), `${text} between ${before} and ${after}`);
 }
+// Where the change is in the log.
+function checkedPosition({ commit_lsn, commit_row }) {
+  assert.match(commit_lsn, /^(0|[1-9A-F][0-9A-F]{0,7})\/(0|[1-9A-F][0-9A-F]{0,7})$/);
+  assert.ok(Number.isInteger(commit_row) && commit_row >= 0, `row ${commit_row}`);
+  return { commit_lsn, commit_row };
+}
 const clock = async () => Number(await one('select extract(epoch from clock_timestamp()) * 1000'));
 
 for (const vsn of kVersions) {
   test(`INSERT, UPDATE and DELETE are exact, default replica identity, vsn ${vsn}`, async (t) => {
     const { source, client, id } = await listening(t, kTable, { vsn });
-    const expected = (type, commit_timestamp, rest) => ({
+    const expected = (type, { commit_timestamp, ...data }, rest) => ({
       ids: [id],
-      data: { schema: 'public', table: source.name, commit_timestamp, type, columns: kColumns, errors: null, ...rest },
+      data: { schema: 'public', table: source.name, commit_timestamp, ...checkedPosition(data), type, columns: kColumns, errors: null, ...rest },
     });
     const check = async (statement, type, rest) => {
       const before = await clock();
       await sql(statement);
       const frame = await client.change();
       checkTimestamp(frame.payload.data.commit_timestamp, before, await clock());
-      assert.deepEqual(frame.payload, expected(type, frame.payload.data.commit_timestamp, rest));
+      assert.deepEqual(frame.payload, expected(type, frame.payload.data, rest));
       assert.equal(frame.ref, null);
       assert.equal(frame.topic, 'realtime:payload');
       assert.deepEqual(Object.keys(JSON.parse(frame.text)).sort(),

@@ -172,6 +172,25 @@ test('a function that overwrites the claims does not decide the checks of others
   assert.deepEqual(mine.values(), [2]);
 });
 
+test('a function that is inlined leaves no settings behind either', async (t) => {
+  const schema = await withSchema(t);
+  await sql(`create function ${schema}.mark() returns setof text language sql stable as
+    $$ select set_config('test.mark', 'left behind', false) $$`);
+  const source = await withTable(t, 'id int primary key', {
+    schema,
+    rls: [`for select to authenticated using
+      (coalesce(current_setting('test.mark', true), '') = '' and exists (select 1 from ${schema}.mark() m where m <> ''))`],
+  });
+  const ann = await subscribe(await makeClient(t, { token: userToken(kAnn) }), table(source));
+  await sql(`insert into ${source.quoted} select generate_series(1, 3)`);
+  await ann.count(3);
+  const bob = await subscribe(await makeClient(t, { token: userToken(kBob) }), table(source));
+  await sql(`insert into ${source.quoted} select generate_series(4, 6)`);
+  await ann.count(6);
+  await bob.count(3);
+  assert.deepEqual([ann.values(), bob.values()], [[1, 2, 3, 4, 5, 6], [4, 5, 6]]);
+});
+
 test("an owner's cast to json does not run with the worker's rights", async (t) => {
   const owner = await withRole(t);
   const schema = await withSchema(t);

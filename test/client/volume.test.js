@@ -13,14 +13,20 @@ const kAnn = '77777777-7777-4777-8777-777777777777';
 const isWhole = (ids, count) => ids.length === count && ids.every((id, i) => id === i + 1);
 
 for (const [what, rls] of [['without RLS', undefined], ['with RLS', ['for select using ((select auth.uid()) = user_id)']]]) {
-  test(`a transaction of 100,000 rows reaches a client whole and in order, ${what}`, async (t) => {
+  test(`a transaction of 100,000 rows reaches a client whole and in order, and delays no heartbeat, ${what}`, async (t) => {
     const source = await withTable(t, 'id int primary key, user_id uuid, body text', { rls });
     const client = await makeClient(t, { token: userToken(kAnn) });
     const recording = await subscribe(client, table(source));
     const raw = await RawClient.open(t);
+    const answeredAt = [];  // how many rows had arrived by then
+    raw.socket.on('message', () => answeredAt.push(recording.events.length));
     await sql(`insert into ${source.quoted} select i, '${kAnn}', repeat('x', 100) from generate_series(1, ${kLarge}) i`);
-    assert.equal((await raw.heartbeat()).payload.status, 'ok');
+    await waitFor(() => recording.events.length > 0, 'the first row', 60000);
+    const heartbeat = raw.heartbeat();
     await waitFor(() => recording.events.length >= kLarge, () => `${kLarge} rows; saw ${recording.events.length}`, 120000);
+    assert.equal((await heartbeat).payload.status, 'ok');
+    assert.equal(answeredAt.length, 1);
+    assert.ok(answeredAt[0] < kLarge, `answered before the last row, after ${answeredAt[0]} rows`);
     await sql(`insert into ${source.quoted} values (${kLarge + 1}, '${kAnn}')`);
     await recording.event((event) => event.new.id === kLarge + 1);
     assert.ok(isWhole(recording.values(), kLarge + 1), 'each row once, in order');

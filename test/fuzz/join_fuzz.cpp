@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "core/json.h"
+#include "core/wal_position.h"
 
 namespace {
 
@@ -42,6 +43,9 @@ void CheckBinding(const Binding& binding) {
   FUZZ_CHECK(binding.schema.find('\0') == std::string::npos && binding.table.find('\0') == std::string::npos);
   FUZZ_CHECK(binding.columns.empty() || !binding.wildcard());
   FUZZ_CHECK(json::IsValidUtf8(binding.Describe()));
+  if (!binding.since) return;
+  uint64_t position = binding.since->commit_lsn;
+  FUZZ_CHECK(realtime::ParseWalPosition(realtime::FormatWalPosition(position)) == position);
 }
 
 void CheckOptions(const JoinRequest& join) {

@@ -67,6 +67,8 @@ bool Client::SendRaw(std::string_view bytes) {
   return true;
 }
 
+void Client::EndSending() { shutdown(fd_, SHUT_WR); }
+
 bool Client::Fill(int timeout_ms) {
   pollfd p{fd_, POLLIN, 0};
   if (timeout_ms < 0 || poll(&p, 1, timeout_ms) <= 0) return false;

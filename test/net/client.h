@@ -28,6 +28,7 @@ class Client {
   void Disconnect();
 
   bool SendRaw(std::string_view bytes);
+  void EndSending();  // the server reads the end; its answers still come
   // Reads until the head of an HTTP response and its content-length are complete, or the end. Empty on time-out.
   std::string ReadResponse(int timeout_ms = 5000);
 

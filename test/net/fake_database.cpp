@@ -10,6 +10,11 @@
 #include "unit/test_token.h"
 
 namespace realtime::test {
+namespace {
+
+constexpr size_t kMaxLog = 100000;  // lines kept: the fuzz target runs for hours
+
+}  // namespace
 
 int FreePort() {
   int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -135,7 +140,7 @@ void FakeDatabase::Handle(ToDatabase* message) {
     auto stored = std::make_shared<Broadcast>(*store->message);
     if (store->store) stored->id = "00000000-0000-4000-8000-000000000001";
     Push(Stored{store->channel, std::move(stored), store->ref, "", false, store->needs_right});
-  } else if (auto* line = std::get_if<LogLine>(message)) {
+  } else if (auto* line = std::get_if<LogLine>(message); line != nullptr && log_.size() < kMaxLog) {
     log_.push_back(line->message + (line->hint.empty() ? "" : " HINT: " + line->hint));
   }
 }

@@ -35,6 +35,12 @@ TEST(DoorSizeOf, ADeliveryCountsItsDataOnce) {
   EXPECT_LT(full, empty + 6000);
 }
 
+TEST(DoorSizeOf, ADeliveryCountsWhatHoldsItsData) {
+  const size_t place = sizeof(NetworkMailbox::Entry);
+  const size_t owner = sizeof(std::string) + 2 * sizeof(void*);  // the text and the count of who shares it
+  EXPECT_GE(SizeOf(ToNetwork(Delivery{})), place + owner);
+}
+
 TEST(DoorSizeOf, CountsTheMessageThatIsOnItsWayToTheDatabaseAndBack) {
   auto message = std::make_shared<Broadcast>();
   message->topic = std::string(100, 't');

@@ -259,6 +259,61 @@ TEST(JoinBindings, FilterAndSelectAreParsed) {
   EXPECT_FALSE(JoinWith(R"([{"schema":"*","select":[]}])").binding_error);
 }
 
+TEST(JoinExtensions, AreOffUnlessAskedFor) {
+  JoinRequest join = JoinWith(R"([{"table":"t"},{"table":"t","old":null,"since":null,"since_row":null},{"table":"t","old":1}])");
+  ASSERT_FALSE(join.binding_error) << *join.binding_error;
+  for (const Binding& binding : join.bindings) {
+    EXPECT_FALSE(binding.old);
+    EXPECT_FALSE(binding.since);
+  }
+  Binding legacy = Join(R"({"old":true,"since":"0/1"})", "public:todos").bindings[0];
+  EXPECT_FALSE(legacy.old);
+  EXPECT_FALSE(legacy.since);
+}
+
+TEST(JoinExtensions, OldIsABooleanOrItsName) {
+  JoinRequest join = JoinWith(R"([{"table":"t","old":true},{"table":"t","old":"True"},{"table":"t","old":false}])");
+  EXPECT_TRUE(join.bindings[0].old);
+  EXPECT_TRUE(join.bindings[1].old);
+  EXPECT_FALSE(join.bindings[2].old);
+}
+
+TEST(JoinExtensions, SinceIsAWalPosition) {
+  JoinRequest join = JoinWith(
+      R"([{"table":"t","since":"16/B374D848"},{"table":"t","since":"0/0"},{"table":"t","since":"ffffffff/00abcdef"},)"
+      R"({"table":"t","since":"0/16B3748","since_row":3},{"table":"t","since":"0/16B3748","since_row":0}])");
+  ASSERT_FALSE(join.binding_error) << *join.binding_error;
+  EXPECT_EQ(join.bindings[0].since, (ResumePoint{0x16B374D848, UINT64_MAX}));
+  EXPECT_EQ(join.bindings[1].since, (ResumePoint{0, UINT64_MAX}));
+  EXPECT_EQ(join.bindings[2].since, (ResumePoint{0xFFFFFFFF00ABCDEF, UINT64_MAX}));
+  EXPECT_EQ(join.bindings[3].since, (ResumePoint{0x16B3748, 3}));
+  EXPECT_EQ(join.bindings[4].since, (ResumePoint{0x16B3748, 0}));
+}
+
+TEST(JoinExtensions, StayOutOfTheReferencesTexts) {
+  Binding binding = JoinWith(R"([{"schema":"s","table":"t","old":true,"since":"0/1"}])").bindings[0];
+  EXPECT_EQ(binding.Describe(), "event: *, schema: s, table: t, filters: [], select: nil");
+}
+
+TEST(JoinErrors, SinceIsNoWalPosition) {
+  const std::string expected = "Error parsing `since` params: expected a WAL position, e.g. since: \"0/16B3748\"";
+  for (const char* since : {R"("")", R"("/")", R"("0")", R"("0/")", R"("/0")", R"("0/123456789")", R"("123456789/0")",
+                            R"("0/G")", R"("0/-1")", R"("0x1/0")", R"(" 0/1")", R"("0/1 ")", R"("0/1/2")", R"("0/1\u0000")",
+                            "5", "true", "{}", R"(["0/1"])"}) {
+    EXPECT_EQ(ErrorOf(std::string(R"({"table":"t","since":)") + since + "}"), expected) << since;
+  }
+  EXPECT_EQ(ErrorOf(R"({"table":"t","since_row":1})"), expected);
+  EXPECT_EQ(ErrorOf(R"({"table":"t","since":null,"since_row":1})"), expected);
+}
+
+TEST(JoinErrors, SinceRowIsNoNumber) {
+  for (const char* row : {"-1", "1.5", R"("1")", "true", "1e30", "[]"}) {
+    EXPECT_EQ(ErrorOf(std::string(R"({"table":"t","since":"0/1","since_row":)") + row + "}"),
+              "Error parsing `since_row` params: expected the number of a row, e.g. since_row: 3")
+        << row;
+  }
+}
+
 TEST(JoinErrors, CarryTheReferencesText) {
   const std::string no_params =
       "No subscription params provided. Please provide at least a `schema` or `table` to subscribe to: ";

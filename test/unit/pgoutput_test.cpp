@@ -100,6 +100,22 @@ TEST(test_postgres_payload_deserialize, commit) {
   EXPECT_EQ(message.commit_time_us, Parsed(kBegin).commit_time_us);
 }
 
+TEST(test_postgres_payload_deserialize, kinds_without_the_rest) {
+  for (const std::string& bytes : AllMessages()) {
+    Kind kind = Parsed(bytes).kind;
+    EXPECT_EQ(IsRow(bytes), kind == Kind::kRow);
+    EXPECT_EQ(IsCommit(bytes), kind == Kind::kCommit);
+    int64_t time_us = 0;
+    EXPECT_EQ(ReadBegin(bytes, &time_us), kind == Kind::kBegin);
+    EXPECT_EQ(time_us, kind == Kind::kBegin ? Parsed(kBegin).commit_time_us : 0);
+  }
+  int64_t time_us = 0;
+  EXPECT_FALSE(IsRow(""));
+  EXPECT_FALSE(IsCommit(""));
+  EXPECT_FALSE(ReadBegin("", &time_us));
+  EXPECT_FALSE(ReadBegin(kBegin.substr(0, 16), &time_us));
+}
+
 TEST(test_postgres_payload_deserialize, commit_before_2000_is_negative) {
   std::string bytes = kCommit.substr(0, kCommit.size() - 8) + std::string(8, '\xff');
   EXPECT_EQ(Parsed(bytes).commit_time_us, -1);

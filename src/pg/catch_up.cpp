@@ -1,0 +1,112 @@
+#include "pg/catch_up.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "core/wal_position.h"
+#include "pg/commit_end.h"
+#include "pg/guard.h"
+
+namespace realtime {
+namespace {
+
+constexpr int64_t kLockRetryMs = 20;
+constexpr int64_t kEndRetryMs = 1;
+
+// The first byte of a pgoutput message about a row.
+EventMask EventOf(const StreamRow& row) {
+  switch (row.message.front()) {
+    case 'I': return MaskOf(ChangeKind::kInsert);
+    case 'U': return MaskOf(ChangeKind::kUpdate);
+    default: return MaskOf(ChangeKind::kDelete);
+  }
+}
+
+std::string TooOldText(const ResumePoint& since, const History& history) {
+  return "Changes since " + FormatWalPosition(since.commit_lsn) + " are no longer known, only those since " +
+         FormatWalPosition(history.first_lsn()) + ": changes were missed, read the table again";
+}
+
+}  // namespace
+
+void CatchUp::Begin(const Subscribe& request, uint64_t end_lsn) {
+  for (const Binding& binding : request.bindings) {
+    if (!binding.since) continue;
+    Job job{request.channel, binding.id, *binding.since, history_->FirstAfter(*binding.since), 0};
+    if (job.since.commit_lsn > end_lsn) {
+      output_(SystemNotice{true, "There is no position " + FormatWalPosition(job.since.commit_lsn) + " in this server's log yet, which ends at " +
+                                     FormatWalPosition(end_lsn) + ": changes come from now on", job.channel});
+    } else if (!history_->Covers(job.since)) {
+      TellTooOld(job);
+    } else if (registry_->Hold(job.channel, job.binding_id)) {
+      jobs_.push_back(job);
+    }
+  }
+}
+
+void CatchUp::TellTooOld(const Job& job) {
+  output_(SystemNotice{true, TooOldText(job.since, *history_), job.channel});
+}
+
+bool CatchUp::Concerns(const Audience& audience, const Job& job, const StreamRow& row) const {
+  const RelationInfo& info = row.relation->info();
+  return (audience.events & EventOf(row)) != 0 && audience.Matches(info.schema, info.table) &&
+         row.position.IsAfter(job.since);
+}
+
+bool CatchUp::HasEnded(StreamCommit* commit) {
+  PgError error;
+  if (commit->ended) return true;
+  return dispatcher_->Try([=] { commit->ended = CommitHasEnded(commit->xid); }, &error) && commit->ended;
+}
+
+Dispatcher::Outcome CatchUp::Replay(const std::shared_ptr<Audience>& audience, const Job& job, const StreamRow& row) {
+  // It was parsed when it came.
+  if (!ParsePgoutput(row.message, &message_).ok()) return Dispatcher::Outcome::kDone;
+  return dispatcher_->DeliverTo(audience, {job.channel, job.binding_id}, row.relation.get(), message_.row, row.position);
+}
+
+CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms) {
+  std::shared_ptr<Audience> audience = registry_->Held(job->channel, job->binding_id);
+  if (audience == nullptr) return Step::kGone;
+  if (job->next < history_->begin()) {
+    TellTooOld(*job);
+    return Step::kCaughtUp;
+  }
+  for (; job->next < history_->end(); ++job->next) {
+    if (!may_go_on()) return Step::kInterrupted;
+    const StreamRow& row = history_->At(job->next);
+    if (!Concerns(*audience, *job, row)) continue;
+    const bool ended = HasEnded(row.position.commit.get());
+    if (ended && Replay(audience, *job, row) == Dispatcher::Outcome::kDone) continue;
+    job->not_before_ms = now_ms + (ended ? kLockRetryMs : kEndRetryMs);
+    return Step::kWaiting;
+  }
+  const bool reached = std::tie(job->since.commit_lsn, job->since.row) <= std::tie(front.point.commit_lsn, front.point.row);
+  return reached && front.complete ? Step::kCaughtUp : Step::kWaiting;
+}
+
+bool CatchUp::Run(const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms) {
+  next_retry_ms_ = INT64_MAX;
+  bool more = false;
+  // What the history has may be newer than the snapshot.
+  if (!jobs_.empty()) dispatcher_->NeedSnapshot();
+  for (size_t count = jobs_.size(); count > 0; --count) {
+    Job job = jobs_.front();
+    jobs_.pop_front();
+    Step step = Step::kWaiting;
+    if (job.not_before_ms <= now_ms) {
+      job.not_before_ms = 0;
+      step = Advance(&job, front, may_go_on, now_ms);
+    }
+    if (step == Step::kCaughtUp) registry_->Release(job.channel, job.binding_id);
+    if (step == Step::kCaughtUp || step == Step::kGone) continue;
+    more = more || step == Step::kInterrupted;
+    if (job.not_before_ms > 0) next_retry_ms_ = std::min(next_retry_ms_, job.not_before_ms);
+    jobs_.push_back(job);
+  }
+  return !more;
+}
+
+}  // namespace realtime

@@ -1,0 +1,141 @@
+#include "pg/dispatcher.h"
+
+#include <utility>
+
+#include "pg/failure_log.h"
+#include "pg/generated.h"
+#include "pg/log.h"
+#include "pg/row_json.h"
+#include "pg/watchdog.h"
+
+namespace realtime {
+
+void Dispatcher::Recover() {
+  judge_.ForgetStates();
+  batch_.Abort();
+}
+
+void Dispatcher::EndBatch() {
+  judge_.EndStates();
+  batch_.Close();
+}
+
+// A transaction whose snapshot shows the commit, and the relation's seats as the catalogs are now.
+Readiness Dispatcher::OpenFor(RelationFeed* feed) {
+  if (!snapshot_taken_) {
+    judge_.EndStates();
+    if (!batch_.Open(true)) return Readiness::kGone;
+    snapshot_taken_ = true;
+  } else if (!batch_.Open(false)) {
+    return Readiness::kGone;
+  }
+  // Planning may bring news of the catalogs.
+  for (int attempt = 0; attempt < kMaxPrepareAttempts; ++attempt) {
+    if (feed->IsCurrent()) return Readiness::kReady;
+    judge_.EndStates();
+    if (!batch_.Open(false)) return Readiness::kGone;
+    Readiness readiness = feed->Prepare(&batch_);
+    if (readiness == Readiness::kReady) readiness = judge_.PlaceSeats(feed);
+    if (readiness != Readiness::kReady) return readiness;
+  }
+  return Readiness::kReady;
+}
+
+void Dispatcher::FillGenerated(RelationFeed* feed, TableRow* row) {
+  PgError error;
+  bool done = PgTry([&] { watchdog::Watched([&] { ComputeGenerated(row, &batch_); }); }, &error);
+  // Both rows share the parameters: what was loaded for the one is not the other's.
+  row->ForgetLoaded();
+  if (done) return;
+  Recover();
+  if (batch_.Open(false)) change_.Rebind(feed->Params(&batch_));
+  if (!failure_log::Due("generated " + feed->table().sql_name)) return;
+  Log(LogLevel::kInfo,
+      "realtime could not compute the generated columns of table " + feed->table().sql_name + ": " + error.Text(),
+      "Subscribers get its changes without these columns.");
+}
+
+void Dispatcher::FillRows(RelationFeed* feed, const RowChange& row) {
+  ParamListInfo params = feed->Params(&batch_);
+  change_.kind = row.kind;
+  change_.old_kind = row.old_kind;
+  change_.fetched = false;
+  change_.old_row.Start(&feed->table(), params);
+  change_.new_row.Start(&feed->table(), params);
+  if (row.old_kind != OldRow::kNone) feed->Fill(row.old_row, row.old_kind == OldRow::kKey, &change_.old_row);
+  if (row.kind != ChangeKind::kDelete) feed->Fill(row.new_row, false, &change_.new_row);
+  if (row.old_kind == OldRow::kFull && row.kind == ChangeKind::kUpdate) {
+    for (size_t i = 1; i <= change_.new_row.size(); ++i) {
+      auto attno = static_cast<AttrNumber>(i);
+      Cell* cell = change_.new_row.cell(attno);
+      if (cell->kind == Cell::Kind::kUnchanged) *cell = *change_.old_row.cell(attno);
+    }
+  }
+  if (!feed->table().has_generated) return;
+  if (row.kind != ChangeKind::kDelete) FillGenerated(feed, &change_.new_row);
+  if (row.old_kind == OldRow::kFull) FillGenerated(feed, &change_.old_row);
+}
+
+void Dispatcher::FindCandidates(RelationFeed* feed, const StreamPosition& position) {
+  judge_.FindSeats(feed, &change_, &found_);
+  candidates_.clear();
+  for (Seat* seat : found_) {
+    Audience* audience = seat->audience.get();
+    if ((audience->events & MaskOf(change_.kind)) == 0 || audience->dead()) continue;
+    TargetList targets = audience->TargetsFor(position.commit->xid, position.commit->lsn);
+    if (targets) candidates_.push_back(Candidate{seat, std::move(targets), Verdict::kNone});
+  }
+}
+
+void Dispatcher::Emit(RelationFeed* feed, const StreamPosition& position) {
+  groups_.clear();
+  for (Candidate& candidate : candidates_) {
+    if (candidate.verdict == Verdict::kNone) continue;
+    const Projection* projection = candidate.seat->projection;
+    Group* found = nullptr;
+    for (Group& group : groups_) {
+      if (group.projection == projection && group.verdict == candidate.verdict) found = &group;
+    }
+    if (found == nullptr) found = &groups_.emplace_back(Group{projection, candidate.verdict, {}});
+    found->targets.push_back(std::move(candidate.targets));
+  }
+  const StreamCommit& commit = *position.commit;
+  for (Group& group : groups_) {
+    EncodeInput input{feed, &change_, group.projection, group.verdict, commit.time, commit.lsn, position.row};
+    auto data = std::make_shared<const std::string>(EncodeChange(input, &batch_));
+    output_(Delivery{std::move(data), change_.kind, std::move(group.targets)});
+  }
+}
+
+Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const StreamPosition& position) {
+  if (candidates_.empty()) return Outcome::kDone;
+  if (!judge_.Run(feed, &change_, &candidates_)) return Outcome::kLocked;
+  Emit(feed, position);
+  return Outcome::kDone;
+}
+
+Dispatcher::Outcome Dispatcher::Deliver(RelationFeed* feed, const RowChange& row, const StreamPosition& position) {
+  Readiness readiness = OpenFor(feed);
+  if (readiness == Readiness::kLocked) return Outcome::kLocked;
+  if (readiness == Readiness::kGone || (feed->events() & MaskOf(row.kind)) == 0) return Outcome::kDone;
+  batch_.ResetRow();
+  FillRows(feed, row);
+  FindCandidates(feed, position);
+  return JudgeAndEmit(feed, position);
+}
+
+Dispatcher::Outcome Dispatcher::DeliverTo(const std::shared_ptr<Audience>& audience, Target target, RelationFeed* feed,
+                                          const RowChange& row, const StreamPosition& position) {
+  if (!feed->HasListeners()) return Outcome::kDone;
+  Readiness readiness = OpenFor(feed);
+  if (readiness == Readiness::kLocked) return Outcome::kLocked;
+  Seat* seat = readiness == Readiness::kReady ? feed->SeatOf(audience.get()) : nullptr;
+  if (seat == nullptr) return Outcome::kDone;
+  batch_.ResetRow();
+  FillRows(feed, row);
+  candidates_.clear();
+  candidates_.push_back({seat, std::make_shared<const std::vector<Target>>(1, target), Verdict::kNone});
+  return JudgeAndEmit(feed, position);
+}
+
+}  // namespace realtime

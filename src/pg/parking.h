@@ -1,0 +1,53 @@
+// Rows that cannot be judged now because somebody holds a lock on a table, and those of the same table behind them: its order
+// is kept, and other tables go on. Database thread only; nothing here raises.
+#ifndef REALTIME_PG_PARKING_H_
+#define REALTIME_PG_PARKING_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+
+#include "pg/dispatcher.h"
+#include "pg/stream_row.h"
+
+namespace realtime {
+
+class Parking {
+ public:
+  bool empty() const { return tables_.empty(); }
+  bool Holds(uint32_t relation) const;
+  // No more of it may be added to tables that are held already: the stream waits.
+  bool full() const;
+  size_t rows() const { return rows_; }
+  size_t bytes() const { return bytes_; }
+  // The commit of the oldest row; null when empty.
+  const StreamCommit* oldest() const;
+
+  // `since_ms`: now.
+  void Add(StreamRow row, int64_t now_ms);
+
+  // Asks again, table after table, until one is still locked. Stops when may_go_on() says so; next_retry_ms() is then now.
+  using Deliver = std::function<Dispatcher::Outcome(const StreamRow&)>;
+  void Retry(const Deliver& deliver, const std::function<bool()>& may_go_on, int64_t now_ms);
+  int64_t next_retry_ms() const { return tables_.empty() ? INT64_MAX : next_retry_ms_; }
+
+ private:
+  struct Table {
+    uint32_t relation = 0;
+    std::deque<StreamRow> rows;  // never empty
+    int64_t since_ms = 0;
+  };
+  // Whether everything of the first table is done.
+  bool Drain(const Deliver& deliver, const std::function<bool()>& may_go_on, bool* locked);
+  void Rotate();
+  static void LogLongWait(const Table& table, int64_t now_ms);
+
+  std::deque<Table> tables_;  // few: the one that was asked last is the last
+  size_t rows_ = 0;
+  size_t bytes_ = 0;
+  int64_t next_retry_ms_ = 0;
+};
+
+}  // namespace realtime
+
+#endif  // REALTIME_PG_PARKING_H_

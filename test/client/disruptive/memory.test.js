@@ -1,0 +1,54 @@
+'use strict';
+// What waits for a client is bounded: the limits of the settings hold for the memory that is really used.
+const fs = require('node:fs');
+const test = require('node:test');
+const assert = require('node:assert/strict');
+const { withTable, sql, one, walsender } = require('../lib/sql');
+const { RawClient } = require('../lib/raw');
+const { withSetting, restart, serving, workerPid } = require('../lib/server');
+const { table } = require('../lib/clients');
+const { waitFor } = require('../lib/wait');
+
+const kRows = 200000;  // some 80 MB of messages
+const kMib = 1024;
+const kQueuesMib = 32;  // realtime.max_mailbox and realtime.max_client_queue
+const kMostMib = 64;    // with realtime.history_size, and what it takes to keep them in order
+
+const memoryKib = (pid) => Number(/RssAnon:\s*(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+
+// Resolves once walsender waits for the worker, and the worker's memory does not change any more.
+function streamStands(pid) {
+  let looks = 0;
+  let last = 0;
+  return waitFor(async () => {
+    const waiting = await one('select wait_event from pg_stat_activity where pid = $1', [await walsender()]);
+    const memory = memoryKib(pid);
+    looks = waiting === 'WalSenderWriteData' && memory === last ? looks + 1 : 0;
+    last = memory;
+    return looks >= 20;
+  }, () => `the stream to stand; the worker has ${last} KiB`, 120000);
+}
+
+test('a large transaction waits for a client that stops reading, within 64 MiB of memory', async (t) => {
+  await withSetting(t, 'realtime.slow_client_grace', '300s');
+  restart();  // or memory that was used before could be used again unseen
+  await serving();
+  const source = await withTable(t, 'id int primary key, body text');
+  const client = await RawClient.open(t);
+  await client.listen('realtime:pausing', [table(source)]);
+  const ids = [];
+  client.socket.removeAllListeners('message');
+  client.socket.on('message', (bytes) => ids.push(Number(/"record":\{"id":(\d+)/.exec(bytes.toString())?.[1])));
+  const pid = await workerPid();
+  const before = memoryKib(pid);
+  client.socket.pause();
+  await sql(`insert into ${source.quoted} select i, repeat('x', 100) from generate_series(1, ${kRows}) i`);
+  await streamStands(pid);
+  const grown = (memoryKib(pid) - before) / kMib;
+  assert.ok(grown > kQueuesMib, `the queues were full: ${grown} MiB`);
+  assert.ok(grown < kMostMib, `${grown} MiB`);
+  client.socket.resume();
+  await waitFor(() => ids.length >= kRows || client.closed, () => `all rows; saw ${ids.length}`, 120000);
+  assert.equal(client.closed, null);
+  assert.ok(ids.length === kRows && ids.every((id, i) => id === i + 1), 'each row once, in order');
+});
