@@ -30,6 +30,7 @@ constexpr char kLockTimeout[] = "200ms";
 
 // $1 is the retention as an interval, null to keep everything. `full` is the result that tells of more to do at once.
 struct Task {
+  const char* code;
   const char* what;
   const char* sql;
   int64_t full;
@@ -39,14 +40,31 @@ struct Task {
 
 constexpr int64_t kNothingMore = INT64_MAX;
 
+// A publication cannot be a member of an extension, so DROP EXTENSION leaves it behind, without its table. One that somebody
+// has given tables to is theirs.
+constexpr char kDropPublication[] = R"sql(DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'realtime')
+     AND EXISTS (SELECT FROM pg_publication p
+                  WHERE p.pubname = 'supabase_realtime_messages_publication' AND NOT p.puballtables
+                    AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid)
+                    AND NOT EXISTS (SELECT FROM pg_publication_namespace n WHERE n.pnpubid = p.oid)) THEN
+    DROP PUBLICATION supabase_realtime_messages_publication;
+  END IF;
+END $$)sql";
+
 // Dropping needs an exclusive lock, for which writers would queue at each attempt, and has time.
 const Task kTasks[] = {
-    {"publish realtime.messages", "SELECT realtime.publish_messages()", kNothingMore, 0, kRetryMs},
-    {"make partitions of realtime.messages", "SELECT realtime.make_message_partitions($1, 1)", 1, 0, kRetryMs},
-    {"delete old rows of realtime.messages", "SELECT realtime.delete_old_messages($1, 10000)", 10000, kMoreMs, kRetryMs},
-    {"drop old partitions of realtime.messages", "SELECT realtime.drop_old_message_partitions($1)", kNothingMore, 0,
+    {"StartReplicationFailed: ", "publish realtime.messages", "SELECT realtime.publish_messages()", kNothingMore, 0, kRetryMs},
+    {"PartitionCreationFailed: ", "make partitions of realtime.messages",
+     "SELECT realtime.make_message_partitions($1, 1)", 1, 0, kRetryMs},
+    {"JanitorFailedToDeleteOldMessages: ", "delete old rows of realtime.messages",
+     "SELECT realtime.delete_old_messages($1, 10000)", 10000, kMoreMs, kRetryMs},
+    {"JanitorFailedToDeleteOldMessages: ", "drop old partitions of realtime.messages",
+     "SELECT realtime.drop_old_message_partitions($1)", kNothingMore, 0,
      kRoundMs},
 };
+
+const Task kFarewell = {"", "drop the publication of realtime.messages", kDropPublication, kNothingMore, 0, kRoundMs};
 
 void SetLocal(const char* name, const char* value) {
   (void)set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
@@ -78,7 +96,7 @@ int64_t Execute(const char* sql, int retention_minutes) {
   Datum values[] = {MakeRetention(retention_minutes)};
   const char nulls[] = {retention_minutes > 0 ? ' ' : 'n', '\0'};
   int result = SPI_execute_with_args(sql, 1, types, values, nulls, false, 1);
-  if (result != SPI_OK_SELECT) elog(ERROR, "%s failed: %s", sql, SPI_result_code_string(result));
+  if (result < 0) elog(ERROR, "%s failed: %s", sql, SPI_result_code_string(result));
   int64_t number = FirstNumber();
   SPI_finish();
   return number;
@@ -113,6 +131,7 @@ std::string HintFor(const PgError& error) {
 
 void MessageUpkeep::Step(int64_t now_ms) {
   if (now_ms < next_ms_) return;
+  if (farewell_) return SayFarewell(now_ms);
   if (task_ == 0) {
     round_ms_ = kRoundMs;
     failed_ = lock_missed_ = false;
@@ -124,7 +143,7 @@ void MessageUpkeep::Step(int64_t now_ms) {
     if (shutdown_requested) return;
     // What took too long takes as long the next time.
     round_ms_ = std::min(round_ms_, error.Is("57014") ? kRoundMs : task.retry_ms);
-    Failed(task.what, error);
+    Failed(task.code, task.what, error);
   } else if (number >= task.full) {
     if (task.more_ms == 0) return;  // the same task again, at the next step
     round_ms_ = std::min(round_ms_, task.more_ms);
@@ -132,13 +151,23 @@ void MessageUpkeep::Step(int64_t now_ms) {
   if (++task_ == std::size(kTasks)) EndRound(now_ms);
 }
 
+void MessageUpkeep::SayFarewell(int64_t now_ms) {
+  int64_t number = 0;
+  PgError error;
+  const bool done = RunBounded(kFarewell, &number, &error);
+  next_ms_ = done ? INT64_MAX : now_ms + kFarewell.retry_ms;
+  if (done || shutdown_requested) return;
+  condition_.Set(std::string("could not ") + kFarewell.what + ": " + error.Text(),
+                 "DROP PUBLICATION supabase_realtime_messages_publication does the same by hand; it is tried again.");
+}
+
 // The first failure of a round is its reason: the others are likely to follow from it.
-void MessageUpkeep::Failed(const char* task, const PgError& error) {
+void MessageUpkeep::Failed(const char* code, const char* task, const PgError& error) {
   if (failed_ || lock_missed_) return;
   lock_missed_ = error.Is("55P03");
   if (lock_missed_ && lock_rounds_ < kQuietLockRounds) return;
   failed_ = true;
-  condition_.Set(std::string("could not ") + task + ": " + error.Text(), HintFor(error));
+  condition_.Set(std::string(code) + "could not " + task + ": " + error.Text(), HintFor(error));
 }
 
 void MessageUpkeep::EndRound(int64_t now_ms) {

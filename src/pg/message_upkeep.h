@@ -21,8 +21,11 @@ class MessageUpkeep {
  public:
   // The extension has (just) been found to exist: work is due at once.
   void Begin(int64_t now_ms) { *this = MessageUpkeep(now_ms); }
-  // The extension is gone: nothing is due, and nothing is wrong.
-  void End() { *this = MessageUpkeep(); }
+  // The extension has gone: its publication is to follow, and that is all.
+  void End(int64_t now_ms) {
+    *this = MessageUpkeep(now_ms);
+    farewell_ = true;
+  }
   // Does what is due, in a short transaction of its own with a lock time-out; tries again soon after a failure.
   // Must not be called inside a transaction.
   void Step(int64_t now_ms);
@@ -32,10 +35,12 @@ class MessageUpkeep {
 
  private:
   explicit MessageUpkeep(int64_t now_ms) : next_ms_(now_ms) {}
-  void Failed(const char* task, const PgError& error);
+  void SayFarewell(int64_t now_ms);
+  void Failed(const char* code, const char* task, const PgError& error);
   void EndRound(int64_t now_ms);
 
   int64_t next_ms_ = INT64_MAX;
+  bool farewell_ = false;       // the extension has gone
   size_t task_ = 0;             // the next of the round
   int64_t round_ms_ = 0;        // time from this round's end to the next round, as far as is known
   bool failed_ = false;         // a task of this round failed

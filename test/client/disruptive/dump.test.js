@@ -1,6 +1,8 @@
 'use strict';
 // A database that is served can be dumped, and is served where the dump is restored.
 const { execFileSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { Cluster } = require('../lib/cluster');
@@ -12,7 +14,8 @@ function run(program, cluster, options, input) {
   const env = { ...process.env, PGHOST: cluster.env.PGHOST, PGPORT: cluster.env.PGPORT, PGUSER: cluster.env.PGUSER, PGDATABASE: 'postgres' };
   return execFileSync(`${bindir}/${program}`, options, { env, input, stdio: ['pipe', 'pipe', 'inherit'] }).toString();
 }
-const restore = (cluster, dump) => run('psql', cluster, ['-X', '-q', '-v', 'ON_ERROR_STOP=1'], dump);
+// In one transaction, or the worker would make what the dump is about to make.
+const restore = (cluster, dump) => run('psql', cluster, ['-X', '-q', '-1', '-v', 'ON_ERROR_STOP=1'], dump);
 
 // A row of the user's own arrives, one of somebody else does not.
 async function serves(t, cluster, id) {
@@ -46,4 +49,39 @@ test('pg_dump carries the extension and the publication; the restored database i
   restore(target, run('pg_dump', origin, ['--clean', '--if-exists']));
   await serves(t, target, 5);
   assert.ok(client.frames.every((frame) => frame.event !== 'postgres_changes' || [4, 6].includes(frame.payload.data.record.id)));
+});
+
+test('policies of realtime.messages are not dumped: the query of docs/install.md writes them, and they mean the same again', async (t) => {
+  const page = fs.readFileSync(path.join(__dirname, '../../../docs/install.md'), 'utf8');
+  const [query] = page.match(/SET search_path = '';\n *SELECT format\('CREATE POLICY[\s\S]*?RESET search_path;/);
+  const policies = (cluster) => cluster.sql("select * from pg_policies where schemaname = 'realtime' order by policyname");
+  const origin = await Cluster.start(t);
+  await origin.sql(`create schema app; create table app.members (user_id uuid, topic text);
+    grant usage on schema app to authenticated; grant select on app.members to authenticated;
+    insert into app.members values ('00000000-0000-4000-8000-000000000001', 'kept'); set search_path = app, public;
+    create policy "members'; drop" on realtime.messages for select to authenticated, service_role
+      using (exists (select from members m where m.user_id = (select auth.uid()) and m.topic = (select realtime.topic())));
+    create policy send on realtime.messages for insert to authenticated with check (extension = 'broadcast');
+    create policy narrow on realtime.messages as restrictive for all using (true) with check (topic <> 'closed')`);
+  const dump = run('pg_dump', origin, []);
+  assert.doesNotMatch(dump, /CREATE POLICY/, 'else the page is wrong');
+  const ddl = run('psql', origin, ['-X', '-A', '-t', '-q'], query);
+
+  const target = await Cluster.start(t, '', { extension: false });
+  await target.sql('create role anon; create role authenticated; create role service_role bypassrls');
+  restore(target, dump);
+  assert.deepEqual(await policies(target), []);
+  restore(target, ddl);
+  const restored = await policies(target);
+  assert.equal(restored.length, 3);
+  assert.deepEqual(restored, await policies(origin));
+
+  await target.serving();
+  const token = makeToken({ sub: '00000000-0000-4000-8000-000000000001' }, { secret: target.env.JWT_SECRET });
+  const client = await target.client(t, { vsn: '1.0.0' });
+  const join = (topic) => client.join(`realtime:${topic}`, { config: { private: true }, token });
+  assert.equal((await join('other')).payload.status, 'error');
+  assert.equal((await join('kept')).payload.status, 'ok');
+  await target.sql("select realtime.send('{\"a\": 1}', 'restored', 'kept')");
+  assert.equal((await client.broadcast()).payload.event, 'restored');
 });
