@@ -27,7 +27,7 @@ override with_llvm = no
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
-.PHONY: run check unit fuzz fuzz-build fuzz-policies net-test harness bench e2e check-asan architecture
+.PHONY: run check unit fuzz fuzz-build fuzz-policies net-test harness bench e2e check-asan check-long soak architecture
 ifneq ($(filter check,$(MAKECMDGOALS)),)
 # PGXS has a target `check` of its own, which only says that it is not supported.
 check: $(filter-out check,$(MAKECMDGOALS))
@@ -53,6 +53,10 @@ check-asan:
 	@bash test/asan.sh $(FILES)
 bench:
 	@bash test/bench/run.sh
+check-long:
+	@CLIENT_TESTS='long/*.test.js' bash test/check.sh build e2e
+soak:
+	@bash test/soak.sh $(or $(SECONDS),1800)
 fuzz-policies:
 	@bash test/fuzz_policies.sh $(or $(N),100000) $(SEED)
 
@@ -67,7 +71,8 @@ FUZZ_SECONDS ?= $(or $(SECONDS),5)
 
 CORE = $(patsubst src/%.cpp,%.o,$(wildcard src/core/*.cpp))
 NET = $(patsubst src/%.cpp,%.o,$(wildcard src/net/*.cpp))
-UNIT_OBJS = $(addprefix build/unit/,$(CORE) $(patsubst %.cpp,%.o,$(wildcard test/unit/*.cpp)))
+# The registry is the one file of pg/ that knows no backend.
+UNIT_OBJS = $(addprefix build/unit/,$(CORE) pg/registry.o $(patsubst %.cpp,%.o,$(wildcard test/unit/*.cpp)))
 # test/net/harness.cpp is a program of its own: the network thread alone, to try clients against it by hand.
 NET_OBJS = $(addprefix build/net/,$(CORE) $(NET) $(patsubst %.cpp,%.o,$(filter-out %/harness.cpp,$(wildcard test/net/*.cpp))))
 HARNESS_OBJS = $(addprefix build/plain/,$(CORE) $(NET) $(patsubst %.cpp,%.o,$(filter-out %_test.cpp,$(wildcard test/net/*.cpp))))

@@ -654,6 +654,7 @@ CREATE FUNCTION realtime.worker_statistics(
   OUT policy_checks bigint, OUT slow_policy_checks bigint, OUT policy_failures bigint, OUT filter_failures bigint,
   OUT parked_rows bigint, OUT parked_bytes bigint, OUT history_rows bigint, OUT history_bytes bigint,
   OUT queue_bytes bigint, OUT connections bigint, OUT channels bigint, OUT subscriptions bigint,
+  OUT client_queue_bytes bigint, OUT loop_stall_p99_ms double precision,
   OUT last_error text, OUT last_error_at timestamptz)
 RETURNS record
 LANGUAGE c VOLATILE PARALLEL SAFE
@@ -668,6 +669,60 @@ COMMENT ON VIEW realtime.stat_worker IS 'state and figures of the worker, one ro
 REVOKE ALL ON FUNCTION realtime.worker_statistics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION realtime.worker_statistics() TO pg_monitor;
 GRANT SELECT ON realtime.stat_worker TO pg_monitor;
+
+-- What the worker's threads hold: each reading asks the worker, which answers within two seconds or not at all.
+CREATE FUNCTION realtime.channel_statistics(
+  OUT topic text, OUT private boolean, OUT clients bigint, OUT presences bigint, OUT broadcasts bigint,
+  OUT deliveries bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'realtime_stat_channels';
+
+COMMENT ON FUNCTION realtime.channel_statistics() IS 'what realtime.stat_channels shows';
+
+CREATE FUNCTION realtime.connection_statistics(
+  OUT connection_id bigint, OUT address text, OUT client text, OUT role text, OUT token_expires double precision,
+  OUT protocol text, OUT channels bigint, OUT queue_bytes bigint, OUT bytes_in bigint, OUT bytes_out bigint,
+  OUT connected double precision)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'realtime_stat_connections';
+
+COMMENT ON FUNCTION realtime.connection_statistics() IS 'what realtime.stat_connections shows, times as seconds since 1970';
+
+CREATE FUNCTION realtime.subscription_statistics(
+  OUT connection_id bigint, OUT channel text, OUT role text, OUT schema_name text, OUT table_name text, OUT filter text,
+  OUT events text, OUT matched bigint, OUT delivered bigint, OUT errors bigint)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'realtime_stat_subscriptions';
+
+COMMENT ON FUNCTION realtime.subscription_statistics() IS 'what realtime.stat_subscriptions shows';
+
+CREATE VIEW realtime.stat_channels AS SELECT s.* FROM realtime.channel_statistics() s;
+CREATE VIEW realtime.stat_connections AS
+  SELECT s.connection_id, s.address, s.client, s.role, pg_catalog.to_timestamp(s.token_expires) AS token_expires_at,
+         s.protocol, s.channels, s.queue_bytes, s.bytes_in, s.bytes_out, pg_catalog.to_timestamp(s.connected) AS connected_at
+    FROM realtime.connection_statistics() s;
+CREATE VIEW realtime.stat_subscriptions AS SELECT s.* FROM realtime.subscription_statistics() s;
+
+COMMENT ON VIEW realtime.stat_channels IS 'topics that somebody is joined to';
+COMMENT ON VIEW realtime.stat_connections IS 'clients that are connected';
+COMMENT ON VIEW realtime.stat_subscriptions IS 'subscriptions to changes, one row for each';
+
+CREATE FUNCTION realtime.disconnect(connection_id bigint)
+RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'realtime_disconnect';
+
+COMMENT ON FUNCTION realtime.disconnect(bigint) IS 'end a connection of realtime.stat_connections; false: there is none';
+
+REVOKE ALL ON FUNCTION realtime.channel_statistics(), realtime.connection_statistics(),
+  realtime.subscription_statistics(), realtime.disconnect(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION realtime.channel_statistics(), realtime.connection_statistics(),
+  realtime.subscription_statistics() TO pg_monitor;
+GRANT SELECT ON realtime.stat_channels, realtime.stat_connections, realtime.stat_subscriptions TO pg_monitor;
+GRANT EXECUTE ON FUNCTION realtime.disconnect(bigint) TO pg_signal_backend;
 
 -- ---- roles ------------------------------------------------------------------------------------------------------------
 

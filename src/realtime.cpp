@@ -1,4 +1,5 @@
-// The library's entry: settings, shared memory, the worker's registration.
+// The library's entry: settings, shared memory, the worker's registration, the one hook.
+#include "pg/drop_database.h"
 #include "pg/settings.h"
 #include "worker/shared.h"
 
@@ -37,6 +38,7 @@ void _PG_init(void) {
   if (process_shared_preload_libraries_in_progress) {
     realtime::RequestSharedState();
     realtime::RegisterWorker();
+    realtime::drop_database::InstallHook();
     return;
   }
   if (!IsUnderPostmaster || IsBackgroundWorker) return;

@@ -68,6 +68,12 @@ readme_settings="$(grep -hoE '^\| `realtime\.[a-z_]+`' README.md | tr -d '|` ' |
 report "README lists the settings of the code" \
   "$(diff <(echo "$code_settings") <(echo "$readme_settings"))"
 
+# Codes begin a text; comments are no texts.
+code_errors="$( (find src -name '*.cpp' -o -name '*.h' | xargs sed 's|//.*||'; cat sql/realtime--*.sql) |
+  grep -oE "[\"'][A-Z][a-z]+[A-Za-z]*: ?" | tr -d "\"': " | sort -u)"
+listed_errors="$(sed -nE 's/^\| `([A-Za-z]+)` \|.*/\1/p' docs/errors.md | sort)"
+report "docs/errors.md lists the codes of the code, each once" "$(diff <(echo "$code_errors") <(echo "$listed_errors"))"
+
 version="$(sed -n "s/^default_version = '\(.*\)'/\1/p" realtime.control)"
 report "versions agree in control, META.json, CHANGELOG.md and sql/" "$(
   [[ -n $version ]] || echo "realtime.control names no version"

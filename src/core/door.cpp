@@ -45,6 +45,8 @@ struct Measure {
   }
   size_t operator()(const Listening&) const { return kOverhead; }
   size_t operator()(const LogLine& message) const { return kOverhead + message.message.size() + message.hint.size(); }
+  // Bounded by itself, and must not make the network thread believe that the database is behind.
+  size_t operator()(const Findings&) const { return kOverhead; }
   size_t operator()(const SubscribeResult& message) const { return kOverhead + message.message.size(); }
   size_t operator()(const Delivery& message) const {
     // Target lists belong to the registry and outlive the delivery as a rule: only their pointers count.
@@ -63,6 +65,7 @@ struct Measure {
   size_t operator()(const StreamState&) const { return kOverhead; }
   size_t operator()(const SystemNotice& message) const { return kOverhead + message.message.size(); }
   size_t operator()(const Reload&) const { return kOverhead; }
+  size_t operator()(const Inquiry&) const { return kOverhead; }
   size_t operator()(const Drain&) const { return kOverhead; }
 };
 

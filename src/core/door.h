@@ -14,6 +14,7 @@
 #include "core/broadcast.h"
 #include "core/bytes.h"
 #include "core/change.h"
+#include "core/inquiry.h"
 #include "core/join.h"
 #include "core/mailbox.h"
 #include "core/rights.h"
@@ -79,7 +80,7 @@ struct LogLine {
   std::string hint;
 };
 
-using ToDatabase = std::variant<Subscribe, Unsubscribe, CheckRights, Store, Listening, LogLine>;
+using ToDatabase = std::variant<Subscribe, Unsubscribe, CheckRights, Store, Listening, LogLine, Findings>;
 
 // ---- to the network thread ----
 
@@ -153,7 +154,7 @@ struct Reload {
 struct Drain {};
 
 using ToNetwork = std::variant<SubscribeResult, Delivery, RightsResult, Stored, DatabaseBroadcast, StreamState,
-                               SystemNotice, Reload, Drain>;
+                               SystemNotice, Reload, Inquiry, Drain>;
 
 using DatabaseMailbox = Mailbox<ToDatabase>;
 using NetworkMailbox = Mailbox<ToNetwork>;

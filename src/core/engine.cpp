@@ -19,15 +19,15 @@ constexpr std::string_view kPrivateOnly = "This project only allows private chan
 ConnectResult Engine::Impl::Connect(const ConnectRequest& request, Now now) {
   now_ = now;
   Result<Vsn> vsn = ParseVsn(request.vsn);
-  if (!vsn.ok()) return {0, 403, ""};
-  if (request.api_key == nullptr) return {0, 401, "API key is missing"};
+  if (!vsn.ok()) return Refuse({0, 403, ""});
+  if (request.api_key == nullptr) return Refuse({0, 401, "API key is missing"});
   Token token = Verify(*request.api_key, now);
-  if (!token.ok()) return {0, HandshakeErrorStatus(token), HandshakeErrorText(token)};
+  if (!token.ok()) return Refuse({0, HandshakeErrorStatus(token), HandshakeErrorText(token)});
   if (sessions_.size() >= static_cast<size_t>(std::max(settings_->max_connections, 0))) {
-    return {0, 429, "Too many connected users"};
+    return Refuse({0, 429, "Too many connected users"});
   }
   if (settings_->joins.limited() && joins_.Level(settings_->joins, now.mono_ms) < 1) {
-    return {0, 429, "Too many joins per second"};
+    return Refuse({0, 429, "Too many joins per second"});
   }
 
   Session& session = sessions_[++last_session_];
@@ -36,9 +36,18 @@ ConnectResult Engine::Impl::Connect(const ConnectRequest& request, Now now) {
   session.token = std::make_shared<const std::string>(*request.api_key);
   session.headers_json = request.headers_json;
   session.peer = request.peer;
+  session.role = std::move(token.role);
+  session.token_exp_s = token.exp_s;
+  session.connected_ms = now.unix_ms;
   session.last_frame_ms = now.mono_ms;
   ArmIdle(session);
+  ++traffic_.connections;
   return {session.id, 0, ""};
+}
+
+ConnectResult Engine::Impl::Refuse(ConnectResult result) {
+  ++traffic_.refused;
+  return result;
 }
 
 void Engine::Impl::Receive(SessionId id, std::string_view bytes, bool is_binary, Now now) {
@@ -123,26 +132,35 @@ void Engine::Impl::Reload(SettingsPtr settings) {
   for (auto& [id, session] : sessions_) ArmIdle(session);
 }
 
-void Engine::Impl::DrainAll() {
+void Engine::Impl::BeginDrain() {
+  draining_ = true;
   FailCalls();
+}
+
+void Engine::Impl::DrainAll() {
   // Also when memory runs out in between.
   struct Draining {
-    explicit Draining(bool* on) : flag(on) { *flag = true; }
+    explicit Draining(bool* on) : flag(on) {}
     ~Draining() { *flag = false; }
     bool* flag;
   } draining(&draining_);
-  while (!sessions_.empty()) {
-    Session& session = sessions_.begin()->second;
-    for (const auto& [topic, channel] : session.channels) {
-      if (channel->joining) {
-        Send(session, channel->join_ref, channel->ref, topic, "phx_reply",
-             ErrorPayload("RealtimeRestarting: Realtime is restarting, please standby"));
-      } else {
-        Send(session, "null", "null", topic, "system", DrainPayload());
-      }
+  BeginDrain();
+  DrainSome(sessions_.size());
+}
+
+void Engine::Impl::DrainSome(size_t count) {
+  for (; count > 0 && !sessions_.empty(); --count) SayGoodbye(sessions_.begin()->second, "service restart");
+}
+
+void Engine::Impl::SayGoodbye(Session& session, std::string_view reason) {
+  for (const auto& [topic, channel] : session.channels) {
+    if (channel->joining) {
+      Send(session, channel->join_ref, channel->ref, topic, "phx_reply", ErrorPayload(kRestarting));
+    } else {
+      Send(session, "null", "null", topic, "system", DrainPayload());
     }
-    CloseSession(session, CloseCode::kServiceRestart, "service restart");
   }
+  CloseSession(session, CloseCode::kServiceRestart, reason);
 }
 
 void Engine::Impl::Tick(Now now) {
@@ -269,6 +287,8 @@ void Engine::SessionsOf(const DatabaseBroadcast& broadcast, std::vector<SessionI
 }
 void Engine::Reload(SettingsPtr settings, Now) { impl_->Reload(std::move(settings)); }
 void Engine::DrainAll() { impl_->DrainAll(); }
+void Engine::BeginDrain() { impl_->BeginDrain(); }
+void Engine::DrainSome(size_t count) { impl_->DrainSome(count); }
 void Engine::Tick(Now now) { impl_->Tick(now); }
 int64_t Engine::NextDeadline() const { return impl_->NextDeadline(); }
 size_t Engine::session_count() const { return impl_->session_count(); }

@@ -8,8 +8,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/door.h"
@@ -17,6 +19,8 @@
 #include "core/rest.h"
 #include "core/settings.h"
 #include "core/status.h"
+#include "core/traffic.h"
+#include "core/view_rows.h"
 
 namespace realtime {
 
@@ -52,6 +56,17 @@ struct ConnectResult {
   SessionId session = 0;   // non-zero: accepted
   int http_status = 0;     // otherwise: answer with this status ...
   std::string error;       // ... and {"error": error}; empty means an empty body (unsupported vsn)
+};
+
+// What realtime.stat_connections shows, as far as the engine knows it.
+struct SessionView {
+  std::string peer;
+  std::string client;               // x-client-info, or empty
+  std::string role;                 // of the token that the client has last presented
+  std::optional<int64_t> expires_ms;  // of that token; never: nothing
+  std::string_view protocol;
+  size_t channels = 0;
+  int64_t connected_ms = 0;         // since 1970
 };
 
 class Engine {
@@ -95,10 +110,24 @@ class Engine {
   void Reload(SettingsPtr settings, Now now);
   // system "Server requested disconnect" per channel, then Close 1012.
   void DrainAll();
+  // The same for `count` sessions at a time: BeginDrain first, after which nobody joins any more and REST calls have failed.
+  void BeginDrain();
+  void DrainSome(size_t count);
 
   // Whatever is due: tokens, idle sessions, rights, presence diffs. Call at NextDeadline() (mono ms; INT64_MAX when nothing is due) or later.
   void Tick(Now now);
   int64_t NextDeadline() const;
+
+  // ---- engine_views.cpp ----
+  void ListSessions(std::vector<SessionId>* sessions) const;
+  void ListTopics(std::vector<std::string>* keys) const;
+  // Nothing, or false: it is gone.
+  std::optional<SessionView> Describe(SessionId session) const;
+  bool Describe(const std::string& topic_key, ViewRows* rows) const;
+  void ListSubscribers(SessionId session, std::vector<Subscriber>* subscribers) const;
+  // Says goodbye to one client as DrainAll does to all. False: there is none.
+  bool Disconnect(SessionId session);
+  const Traffic& traffic() const;
 
   size_t session_count() const;
   size_t channel_count() const;

@@ -101,16 +101,22 @@ Status Engine::Impl::ReadBroadcast(const Channel& channel, const ClientMessage& 
 
 // The hot path: whatever is the same for all members is made before the loop, or once in it.
 void Engine::Impl::Publish(const BroadcastPtr& message, ChannelId except) {
-  const Topic* room = topics_.Find(message->is_private, message->topic);
+  ++traffic_.broadcasts;
+  Topic* room = topics_.Find(message->is_private, message->topic);
   if (room == nullptr) return;
+  ++room->broadcasts;
+  const uint64_t deliveries_before = room->deliveries;
   BroadcastFrames frames(message.get());
   bool stored = !message->id.empty();
   for (Channel* member : room->members) {
     if (!member->rights.read_broadcast || member->id == except) continue;
     if (stored && !member->replayed.empty() && member->replayed.contains(message->id)) continue;
     const SharedBytes& frame = frames.For(member->session->vsn);
-    if (frame != nullptr) Deliver(*member, frame);
+    if (frame == nullptr) continue;
+    Deliver(*member, frame);
+    ++room->deliveries;
   }
+  traffic_.broadcast_deliveries += room->deliveries - deliveries_before;
 }
 
 void Engine::Impl::StoreBroadcast(Channel& channel, BroadcastPtr message, bool store, int64_t ttl_s, std::string ref) {

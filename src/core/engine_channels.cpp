@@ -65,6 +65,7 @@ Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& mess
   if (message.topic.size() == kTopicPrefix.size()) {
     return {Code::kInvalid, "TopicNameRequired: You must provide a topic name"};
   }
+  if (draining_) return {Code::kInvalid, std::string(kRestarting)};
   if (!joins_.Take(settings_->joins, now.mono_ms)) {
     return {Code::kTooLarge, "ClientJoinRateLimitReached: Too many joins per second"};
   }
@@ -194,6 +195,7 @@ void Engine::Impl::Adopt(Channel& channel, std::string_view token_text, Token to
     session.identity = std::make_shared<const Identity>(std::move(identity));
   }
   channel.identity = session.identity;
+  session.token_exp_s = token.exp_s;
   ArmToken(channel, token.exp_s, now);
 }
 
@@ -261,6 +263,7 @@ bool Engine::Impl::AnswerJoin(Channel& channel) {
   Send(*channel.session, channel.join_ref, channel.ref, channel.topic, "phx_reply",
        JoinedPayload(channel.bindings_echo));
   channel.joining = false;
+  ++traffic_.joins;
   std::string().swap(channel.bindings_echo);
   SendDisplaced(channel);
   topics_.Join(&channel);

@@ -19,6 +19,8 @@ void Engine::Impl::OnDelivery(const Delivery& delivery) {
     std::sort(ids_.begin(), ids_.end());
     ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
     Deliver(*channel, frames_.For(*channel, ids_));
+    ++channel->changes;
+    ++traffic_.change_deliveries;
   }
   frames_.End();
 }

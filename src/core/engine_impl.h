@@ -1,6 +1,7 @@
 // The engine's inside. engine.cpp: handshakes, frames, time and sessions. engine_channels.cpp: the life of a channel.
 // engine_rights.cpp: private channels' rights, and what waits for them. engine_broadcast.cpp, engine_presence.cpp: messages
-// between clients. engine_calls.cpp: REST. engine_delivery.cpp: changes and notices on their way out.
+// between clients. engine_calls.cpp: REST. engine_delivery.cpp: changes and notices on their way out. engine_views.cpp: what
+// a DBA sees of it.
 //
 // Invariants: channels_ holds exactly the channels that sessions own; a channel has a token deadline as long as it
 // exists, a session an idle deadline; a phx_join is answered once, unless a leave, a re-join or the end of the socket
@@ -22,6 +23,7 @@
 #include "core/change_frames.h"
 #include "core/deadlines.h"
 #include "core/engine.h"
+#include "core/id_map.h"
 #include "core/payloads.h"
 #include "core/rest.h"
 #include "core/session.h"
@@ -41,6 +43,8 @@ class Engine::Impl {
   void CloseIfKnown(SessionId id, CloseCode code, std::string_view reason);
   void CutSlow(SessionId id, std::string_view why);
   void Reload(SettingsPtr settings);
+  void BeginDrain();
+  void DrainSome(size_t count);
   void DrainAll();
   void Tick(Now now);
   int64_t NextDeadline() const { return deadlines_.Next(); }
@@ -57,6 +61,14 @@ class Engine::Impl {
   void SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions);
   void SessionsOf(const DatabaseBroadcast& broadcast, std::vector<SessionId>* sessions);
 
+  void ListSessions(std::vector<SessionId>* sessions) const;
+  void ListTopics(std::vector<std::string>* keys) const { topics_.List(keys); }
+  std::optional<SessionView> Describe(SessionId id);
+  bool Describe(const std::string& topic_key, ViewRows* rows);
+  void ListSubscribers(SessionId id, std::vector<Subscriber>* subscribers);
+  bool Disconnect(SessionId id);
+  const Traffic& traffic() const { return traffic_; }
+
   size_t session_count() const { return sessions_.size(); }
   size_t channel_count() const { return channels_.size(); }
 
@@ -71,6 +83,9 @@ class Engine::Impl {
   void OnNoChannelDeadline(SessionId id);
   void EndSession(Session& session);
   void CloseSession(Session& session, CloseCode code, std::string_view reason);
+  ConnectResult Refuse(ConnectResult result);
+  // Tells each channel, and closes.
+  void SayGoodbye(Session& session, std::string_view reason);
   void Send(const Session& session, std::string_view join_ref, std::string_view ref, std::string_view topic,
             std::string_view event, std::string_view payload);
   Token Verify(std::string_view token, Now now) const;
@@ -168,7 +183,7 @@ class Engine::Impl {
   SettingsPtr settings_;
   EngineSink* const sink_;
   std::unordered_map<SessionId, Session> sessions_;
-  std::unordered_map<ChannelId, Channel*> channels_;
+  IdMap<Channel> channels_;
   SessionId last_session_ = 0;
   ChannelId last_channel_ = 0;
   Deadlines deadlines_;
@@ -181,7 +196,7 @@ class Engine::Impl {
   TokenBucket presence_events_;
   std::vector<std::string> rooms_due_;  // keys of topics whose diff_due is set; some may have ended
   int64_t presence_deadline_ = Deadlines::kNever;
-  bool draining_ = false;      // all end together: nobody is told who else does
+  bool draining_ = false;      // all end, one after the other: nobody is told who else does
   std::unordered_map<ChannelId, std::unique_ptr<PendingCall>> calls_;
   size_t calls_bytes_ = 0;     // of the messages of all of them
   std::unordered_map<std::string, TokenBucket> callers_;  // by role and sub
@@ -192,6 +207,7 @@ class Engine::Impl {
   std::vector<Target> merged_;
   std::vector<uint32_t> ids_;
   uint64_t walk_ = 0;
+  Traffic traffic_;
 };
 
 }  // namespace realtime

@@ -70,6 +70,7 @@ Status Engine::Impl::ChangePresence(Channel& channel, std::string_view payload, 
   if (!channel.presence_calls.Take(settings_->presence_calls, now.mono_ms)) {
     return {Code::kTooLarge, "Client presence rate limit exceeded"};
   }
+  ++traffic_.presence_events;
   if (track) {
     const json::Value* tracked = parsed.value.Find("payload");
     return TrackPresence(channel, tracked == nullptr ? "{}" : tracked->raw, now);

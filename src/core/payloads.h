@@ -26,6 +26,8 @@ enum class SystemExtension { kPostgresChanges, kSystem };
 
 // {"message":...,"status":...,"extension":...,"channel":...}; `message` may be any bytes.
 std::string SystemPayload(SystemExtension extension, bool is_error, std::string_view message, std::string_view channel);
+// What a drain answers joins with.
+inline constexpr std::string_view kRestarting = "RealtimeRestarting: Realtime is restarting, please standby";
 // What a drain tells each topic; it names no channel.
 std::string DrainPayload();
 

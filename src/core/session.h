@@ -42,6 +42,12 @@ struct Session;
 struct Channel {
   ChannelId id = 0;
   Session* session = nullptr;  // owns this channel
+  bool modern = true;
+  bool joining = true;
+  bool live = false;           // the database serves our bindings: changes may be delivered
+  bool registered = false;     // the database may know us: our end needs an Unsubscribe
+  bool awaiting = false;       // Subscribe `sequence` has not been answered
+  uint32_t sequence = 0;
   std::string topic;
   std::string quoted_topic;    // JSON text, made once for all changes of the channel's life
   size_t topic_hash = 0;
@@ -49,13 +55,6 @@ struct Channel {
   std::string ref;             // of the phx_join, for its answer
   // join_ref of the instance that this one displaced; its phx_close follows our answer.
   std::optional<std::string> displaced;
-
-  bool modern = true;
-  bool joining = true;
-  bool live = false;           // the database serves our bindings: changes may be delivered
-  bool registered = false;     // the database may know us: our end needs an Unsubscribe
-  bool awaiting = false;       // Subscribe `sequence` has not been answered
-  uint32_t sequence = 0;
 
   // config of the join
   bool is_private = false;
@@ -67,6 +66,7 @@ struct Channel {
   int64_t patience_ms = 0;
   std::optional<ReplayRequest> replay;  // until it has been asked for
 
+  uint64_t changes = 0;        // delivered
   std::vector<Binding> bindings;
   std::string bindings_echo;   // for the answer; empty afterwards
   std::optional<std::string> binding_error;  // follows the answer
@@ -103,6 +103,9 @@ struct Session {
   std::shared_ptr<const Identity> identity;   // the last one made, shared by the channels that have the same
   std::string headers_json;
   std::string peer;
+  std::string role;                           // of the handshake's token
+  int64_t token_exp_s = 0;                    // of the token that came last
+  int64_t connected_ms = 0;                   // since 1970
   int64_t last_frame_ms = 0;
   int64_t idle_deadline = Deadlines::kNever;
   int64_t next_malformed_log_ms = 0;

@@ -24,7 +24,9 @@ struct Settings {
   std::string ssl_certificate;                 // PEM texts; empty: they could not be read
   std::string ssl_key;
   TokenRules tokens;                           // whom to believe
+  std::string metrics_token;                   // for GET /metrics; empty: there is no such page
   bool private_only = false;                   // public channels are refused
+  bool inspector = false;                      // the developers' page is served
 
   int max_connections = 10000;
   int max_connections_per_address = 0;         // 0: no limit

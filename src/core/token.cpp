@@ -278,8 +278,7 @@ TokenError CheckSignature(const Parts& parts, const TokenRules& rules, std::stri
 const OpaqueKey* FindOpaque(const std::vector<OpaqueKey>& keys, const std::string& token) {
   const OpaqueKey* found = nullptr;
   for (const OpaqueKey& key : keys) {
-    bool same = !key.key.empty() && key.key.size() == token.size() &&
-                CRYPTO_memcmp(key.key.data(), token.data(), token.size()) == 0;
+    bool same = !key.key.empty() && SameSecret(key.key, token);
     if (same && found == nullptr) found = &key;
   }
   return found;
@@ -317,6 +316,10 @@ Result<KeySetPtr> ParseJwks(std::string_view text) {
 }
 
 size_t KeyCount(const KeySet& keys) { return keys.keys.size(); }
+
+bool SameSecret(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 Token VerifyToken(std::string_view text, const TokenRules& rules, int64_t now_unix_ms) {
   std::optional<std::string> clean;

@@ -84,6 +84,9 @@ struct Token {
 // expires, its claims are {"role":...}.
 Token VerifyToken(std::string_view token, const TokenRules& rules, int64_t now_unix_ms);
 
+// Takes the same time wherever they differ; not so when their lengths do.
+bool SameSecret(std::string_view a, std::string_view b);
+
 // The text for each place it can appear in.
 std::string HandshakeErrorText(const Token& token);
 std::string JoinErrorText(const Token& token);     // "InvalidJWTToken: Token has expired 3 seconds ago"

@@ -43,6 +43,10 @@ Topic* Topics::Find(bool is_private, std::string_view subtopic) {
   return Find(key_);
 }
 
+void Topics::List(std::vector<std::string>* keys) const {
+  for (const auto& [key, topic] : topics_) keys->push_back(key);
+}
+
 Topic* Topics::Find(const std::string& key) {
   auto found = topics_.find(key);
   return found == topics_.end() ? nullptr : found->second.get();

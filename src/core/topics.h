@@ -4,6 +4,7 @@
 
 #include "core/pure.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,8 @@ struct Topic {
   Presence presence;
   bool diff_due = false;          // changes of presence wait to be told together
   PresenceState state;
+  uint64_t broadcasts = 0;        // messages to it
+  uint64_t deliveries = 0;        // of them, one for each member that got one
 };
 
 class Topics {
@@ -41,6 +44,7 @@ class Topics {
   // `subtopic` is without "realtime:". Null: nobody is there.
   Topic* Find(bool is_private, std::string_view subtopic);
   Topic* Find(const std::string& key);  // a Topic's
+  void List(std::vector<std::string>* keys) const;
 
  private:
   std::unordered_map<std::string, std::unique_ptr<Topic>> topics_;

@@ -116,7 +116,7 @@ void Admission::Refused(const std::string& why, Now now) {
   ++unlogged_;
   if (now.mono_ms < next_line_ms_) return;
   next_line_ms_ = now.mono_ms + kLineMs;
-  log_({LogLevel::kInfo, "refused " + std::to_string(std::exchange(unlogged_, 0)) +
+  log_({LogLevel::kInfo, "ConnectionRateLimitReached: refused " + std::to_string(std::exchange(unlogged_, 0)) +
                              " connections of addresses that have too many (the last: " + why + ")",
         "\"realtime.max_connections_per_address\" is the limit; behind a reverse proxy set \"realtime.trusted_proxies\"."});
 }

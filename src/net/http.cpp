@@ -143,6 +143,8 @@ std::string ReadForwardedFor(lws* wsi) { return KnownHeader(wsi, WSI_TOKEN_X_FOR
 
 std::optional<std::string> ReadOrigin(lws* wsi) { return KnownHeader(wsi, WSI_TOKEN_ORIGIN); }
 
+std::optional<std::string> ReadAuthorization(lws* wsi) { return KnownHeader(wsi, WSI_TOKEN_HTTP_AUTHORIZATION); }
+
 bool IsWebSocketPath(std::string_view path) {
   return path == "/realtime/v1/websocket" || path == "/socket/websocket";
 }
@@ -246,6 +248,10 @@ bool RespondApi(lws* wsi, const RestAnswer& answer, std::string_view request_id,
   headers.append("x-request-id: ").append(request_id).append("\r\n");
   for (const auto& [name, value] : answer.headers) headers.append(name).append(": ").append(value).append("\r\n");
   return Write(wsi, answer.status, headers, kJson, answer.body, head_only);
+}
+
+bool RespondPage(lws* wsi, std::string_view headers, std::string_view content_type, std::string_view body, bool head_only) {
+  return Write(wsi, 200, headers, content_type, body, head_only);
 }
 
 bool RespondError(lws* wsi, int status, std::string_view error) {

@@ -28,6 +28,7 @@ HttpRequest ReadRequest(lws* wsi);
 std::string ReadForwardedFor(lws* wsi);
 // The page that asks; nothing when it is no page.
 std::optional<std::string> ReadOrigin(lws* wsi);
+std::optional<std::string> ReadAuthorization(lws* wsi);
 
 struct Handshake {
   std::optional<std::string> api_key;  // header x-api-key, else query apikey (URL-decoded once, by libwebsockets)
@@ -77,6 +78,8 @@ std::optional<Refusal> CheckUpgrade(lws* wsi, std::string_view upgrade);
 bool Respond(lws* wsi, int status, std::string_view content_type, std::string_view body, bool head_only = false);
 // The same for an answer of the API, whose headers every page may read (CORS).
 bool RespondApi(lws* wsi, const RestAnswer& answer, std::string_view request_id, bool head_only = false);
+// 200 with further headers, which are whole lines.
+bool RespondPage(lws* wsi, std::string_view headers, std::string_view content_type, std::string_view body, bool head_only);
 // {"error": error} with the status; an empty error is an empty body.
 bool RespondError(lws* wsi, int status, std::string_view error);
 

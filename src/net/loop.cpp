@@ -56,6 +56,7 @@ Status Loop::Open() {
   if (error != 0) {
     return Status(Code::kInvalid, std::string("could not set up the event loop: ") + uv_strerror(error));
   }
+  uv_loop_configure(&loop_, UV_METRICS_IDLE_TIME);
   uv_timer_init(&loop_, &timer_);
   uv_idle_init(&loop_, &idle_);
   uv_prepare_init(&loop_, &prepare_);
@@ -69,6 +70,16 @@ Status Loop::Open() {
 void Loop::Wake() {
   std::lock_guard<std::mutex> lock(wake_mutex_);
   if (wake_open_) uv_async_send(&async_);
+}
+
+int64_t Loop::TakeBusyUs() {
+  const int64_t now_us = MonotonicUs();
+  const uint64_t waited_ns = uv_metrics_idle_time(&loop_);
+  const int64_t waited_us = static_cast<int64_t>((waited_ns - waited_ns_) / 1000);
+  const int64_t busy_us = asked_us_ == 0 ? 0 : now_us - asked_us_ - waited_us;
+  asked_us_ = now_us;
+  waited_ns_ = waited_ns;
+  return std::max<int64_t>(busy_us, 0);
 }
 
 void Loop::SetBusy(bool busy) {

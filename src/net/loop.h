@@ -40,6 +40,9 @@ class Loop {
   void OnTurn(std::function<int64_t()> f) { turn_ = std::move(f); }
   void OnException(std::function<void()> f) { exception_ = std::move(f); }
 
+  // How long the loop has been at work, not waiting, since it was last asked. For OnTurn's function.
+  int64_t TakeBusyUs();
+
   // While set, the loop does not wait at all: OnTurn comes again after the sockets had their turn.
   void SetBusy(bool busy);
 
@@ -58,6 +61,8 @@ class Loop {
   uv_idle_t idle_{};
   uv_prepare_t prepare_{};
   bool loop_open_ = false;
+  int64_t asked_us_ = 0;       // by TakeBusyUs
+  uint64_t waited_ns_ = 0;     // in all until then
   bool busy_ = false;
   bool handles_closed_ = false;
 

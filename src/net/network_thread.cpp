@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/gauges.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/parts.h"
@@ -28,14 +29,18 @@ constexpr int64_t kMinBudgetUs = 2000;
 constexpr int64_t kMaxBudgetUs = 20000;  // a heartbeat may wait so long
 // Connections in their handshake, beyond max_connections: so that the refusal (429) can still be sent.
 constexpr size_t kSpareConnections = 64;
+// Clients that are told to go at the beginning of a drain. More follow bit by bit, so that they do not all come back, and ask
+// the next server for everything, in one moment.
+constexpr size_t kDrainedAtOnce = 50;
+constexpr int64_t kDrainStepMs = 5;
 constexpr int kFailedStartMs = 1000;  // for a thread that could not set up what it needs to end
 
 }  // namespace
 
 class NetworkThread::Impl {
  public:
-  Impl(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox)
-      : settings_(std::move(settings)), inbox_(inbox), outbox_(outbox) {
+  Impl(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox, const stat::Figures* figures)
+      : settings_(std::move(settings)), inbox_(inbox), outbox_(outbox), gauges_(&counts_, figures) {
     inbox_->OnWake([this] { loop_.Wake(); });
   }
 
@@ -61,6 +66,7 @@ class NetworkThread::Impl {
   bool HandOut(const T& message, Now now);
   void CutOverflowed();
   void BeginDrain(Now now);
+  void DrainDue(Now now);
   void Finish();
   void Log(LogLine line);
 
@@ -82,10 +88,13 @@ class NetworkThread::Impl {
   std::vector<NetworkMailbox::Entry> taken_;
   std::deque<NetworkMailbox::Entry> backlog_;
   bool handling_ = false;    // the first of the backlog is being dealt with
+  Gauges gauges_;
   bool drain_seen_ = false;  // taken from the mailbox: from now on nobody may hold the messages before it
   bool draining_ = false;
   bool finished_ = false;
   int64_t drain_deadline_ms_ = INT64_MAX;
+  int64_t drain_began_ms_ = 0;
+  size_t drain_later_ = 0;  // clients that were not told to go at once
   int64_t next_sample_ms_ = 0;
   bool unfinished_ = false;  // the last turn ran out of time for messages
   int64_t process_end_us_ = 0;
@@ -156,6 +165,7 @@ void NetworkThread::Impl::Serve(Parts* parts) {
     loop_.OnTurn([this] { return Turn(); });
     loop_.OnException([this] { Recover(); });
     parts->server.OnActivity([this] { CutOverflowed(); });
+    parts->server.OnMetrics([this] { return gauges_.Page(*parts_, *settings_); });
     Apply(settings_, ReadClock());
   }
   Report(status);
@@ -168,6 +178,7 @@ void NetworkThread::Impl::Serve(Parts* parts) {
 void NetworkThread::Impl::Recover() {
   parts_->sockets.set_in_delivery(false);
   parts_->back_pressure.Release();
+  parts_->census.Forget();
   if (!drain_seen_) ForgetBacklog();
   parts_->engine.DrainAll();
 }
@@ -184,18 +195,7 @@ void NetworkThread::Impl::ForgetBacklog() {
 }
 
 void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
-  // libwebsockets' tables have the size of the limit at the start: a reload cannot raise it.
-  int wanted = (*settings)->max_connections;
-  int each = (*settings)->ssl ? Tls::kDescriptorsEach : 1;
-  int possible = descriptors_ == 0 ? ClampConnections(wanted, &descriptors_, each)
-                                   : ConnectionsWithin(descriptors_, wanted, each);
-  if (possible >= wanted) return;
-  Log({LogLevel::kWarning,
-       "serving at most " + std::to_string(possible) + " Realtime clients instead of " + std::to_string(wanted),
-       "The limit of open files is too low for \"realtime.max_connections\". It is read when the server starts."});
-  auto clamped = std::make_shared<Settings>(**settings);
-  clamped->max_connections = possible;
-  *settings = std::move(clamped);
+  if (std::optional<LogLine> line = ClampClients(settings, &descriptors_)) Log(std::move(*line));
 }
 
 void NetworkThread::Impl::Apply(SettingsPtr settings, Now now) {
@@ -224,10 +224,13 @@ int64_t NetworkThread::Impl::Turn() {
   parts_->listener.Tick(now.mono_ms);
   Absorb();
   Process(now);
+  parts_->census.Work();
+  loop_.SetBusy(unfinished_ || parts_->census.busy());
+  if (draining_) DrainDue(now);
   CutOverflowed();
   size_t most = static_cast<size_t>(std::max(settings_->max_connections, 1)) + kSpareConnections;
   size_t connections = parts_->sockets.count() + parts_->first_line.count() + parts_->tls.own_count();
-  counts_.Set(parts_->engine.session_count(), parts_->engine.channel_count());
+  gauges_.Measure(*parts_, loop_.TakeBusyUs(), now);
   bool room = parts_->admission.MakeRoom(connections >= most, now);
   parts_->listener.Pause(!room || !parts_->sockets.MayAccept());
   bool done = parts_->sockets.clients() == 0 && parts_->sockets.call_count() == 0 && !parts_->tls.busy();
@@ -241,10 +244,11 @@ int64_t NetworkThread::Impl::Turn() {
 int64_t NetworkThread::Impl::NextDeadline(Now now) const {
   int64_t next = std::min(parts_->engine.NextDeadline(), parts_->sockets.NextDeadline(now));
   next = std::min({next, parts_->listener.NextDeadline(), parts_->first_line.NextDeadline(), drain_deadline_ms_,
-                   parts_->tls.NextDeadline(), parts_->admission.NextLook()});
+                   parts_->tls.NextDeadline(), parts_->admission.NextLook(), gauges_.NextLook()});
   if (!parts_->sockets.watched().empty() || parts_->back_pressure.holding()) {
     next = std::min(next, now.mono_ms + BackPressure::kSampleMs);
   }
+  if (draining_ && parts_->engine.session_count() > 0) next = std::min(next, now.mono_ms + kDrainStepMs);
   return next;
 }
 
@@ -278,34 +282,34 @@ void NetworkThread::Impl::Process(Now now) {
   }
   process_end_us_ = MonotonicUs();
   unfinished_ = !held && !backlog_.empty();
-  loop_.SetBusy(unfinished_);
 }
 
 // False: not now, ask again.
 bool NetworkThread::Impl::Handle(const ToNetwork& message, Now now) {
   Engine& engine = parts_->engine;
   if (draining_) return true;
-  if (const auto* delivery = std::get_if<Delivery>(&message)) {
-    if (!HandOut(*delivery, now)) return false;
-  } else if (const auto* broadcast = std::get_if<DatabaseBroadcast>(&message)) {
-    if (!HandOut(*broadcast, now)) return false;
-  } else if (const auto* result = std::get_if<SubscribeResult>(&message)) {
-    engine.FromDatabase(*result, now);
-  } else if (const auto* rights = std::get_if<RightsResult>(&message)) {
-    engine.FromDatabase(*rights, now);
-  } else if (const auto* stored = std::get_if<Stored>(&message)) {
-    engine.FromDatabase(*stored);
-  } else if (const auto* state = std::get_if<StreamState>(&message)) {
-    engine.FromDatabase(*state);
-  } else if (const auto* notice = std::get_if<SystemNotice>(&message)) {
-    engine.FromDatabase(*notice);
-  } else if (const auto* reload = std::get_if<Reload>(&message)) {
-    SettingsPtr settings = reload->settings;
-    Clamp(&settings);
-    Apply(std::move(settings), now);
-  } else {
-    BeginDrain(now);
-  }
+  bool taken = true;
+  std::visit(
+      [&](const auto& value) {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<T, Delivery> || std::is_same_v<T, DatabaseBroadcast>) {
+          taken = HandOut(value, now);
+        } else if constexpr (std::is_same_v<T, Inquiry>) {
+          parts_->census.Begin(value);
+        } else if constexpr (std::is_same_v<T, Reload>) {
+          SettingsPtr settings = value.settings;
+          Clamp(&settings);
+          Apply(std::move(settings), now);
+        } else if constexpr (std::is_same_v<T, Drain>) {
+          BeginDrain(now);
+        } else if constexpr (requires { engine.FromDatabase(value, now); }) {
+          engine.FromDatabase(value, now);
+        } else {
+          engine.FromDatabase(value);
+        }
+      },
+      message);
+  if (!taken) return false;
   CutOverflowed();
   return true;
 }
@@ -333,11 +337,24 @@ void NetworkThread::Impl::CutOverflowed() {
 
 void NetworkThread::Impl::BeginDrain(Now now) {
   draining_ = true;
+  drain_began_ms_ = now.mono_ms;
   drain_deadline_ms_ = now.mono_ms + settings_->drain_timeout_ms;
   parts_->listener.Close();
   parts_->first_line.Close();
   parts_->server.SetRefusing(true);
-  parts_->engine.DrainAll();
+  parts_->engine.BeginDrain();
+  size_t sessions = parts_->engine.session_count();
+  drain_later_ = sessions - std::min(sessions, kDrainedAtOnce);
+  DrainDue(now);
+}
+
+// All are told within the first half of the time; the other half is for the last ones' queues and goodbyes.
+void NetworkThread::Impl::DrainDue(Now now) {
+  int64_t spread_ms = settings_->drain_timeout_ms / 2;
+  int64_t left_ms = std::max<int64_t>(drain_began_ms_ + spread_ms - now.mono_ms, 0);
+  size_t may_stay = left_ms == 0 ? 0 : drain_later_ * static_cast<size_t>(left_ms) / static_cast<size_t>(spread_ms);
+  size_t sessions = parts_->engine.session_count();
+  if (sessions > may_stay) parts_->engine.DrainSome(sessions - may_stay);
 }
 
 void NetworkThread::Impl::Finish() {
@@ -352,8 +369,9 @@ void NetworkThread::Impl::Log(LogLine line) {
   Post<ToDatabase>(std::move(line), outbox_);
 }
 
-NetworkThread::NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox)
-    : impl_(std::make_unique<Impl>(std::move(settings), inbox, outbox)) {}
+NetworkThread::NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox,
+                             const stat::Figures* figures)
+    : impl_(std::make_unique<Impl>(std::move(settings), inbox, outbox, figures)) {}
 
 NetworkThread::~NetworkThread() = default;
 const NetworkCounts& NetworkThread::counts() const { return impl_->counts_; }

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "core/door.h"
+#include "core/figures.h"
 
 namespace realtime {
 
@@ -15,17 +16,17 @@ namespace realtime {
 struct NetworkCounts {
   std::atomic<size_t> connections{0};
   std::atomic<size_t> channels{0};
-  void Set(size_t connection_count, size_t channel_count) {
-    connections.store(connection_count, std::memory_order_relaxed);
-    channels.store(channel_count, std::memory_order_relaxed);
-  }
+  std::atomic<size_t> client_queue_bytes{0};
+  std::atomic<int64_t> loop_stall_us{0};  // 99th percentile of the last minute or two
 };
 
 class NetworkThread {
  public:
   // Neither mailbox is owned; both outlive this object. The constructor starts nothing, but registers itself as `inbox`'s
-  // wake (uv_async_send); `outbox`'s wake belongs to the caller.
-  NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox);
+  // wake (uv_async_send); `outbox`'s wake belongs to the caller. `figures` are the database thread's, for GET /metrics; they
+  // outlive this object, or are null.
+  NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox,
+                const stat::Figures* figures = nullptr);
   ~NetworkThread();  // after Join, if Start has succeeded
 
   // Starts the thread with every signal blocked. Returns a status with a text for the log when the loop or libwebsockets

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <memory>
 #include <utility>
 
 #include "net/loop.h"
@@ -20,6 +21,7 @@ Parts::Parts(uv_loop_t* uv, SettingsPtr settings, DatabaseMailbox* outbox)
       sockets(outbox, settings),
       engine(settings, &sockets, RandomSeed()),
       back_pressure(&sockets, &engine),
+      census(&engine, &sockets, outbox),
       server(&engine, &sockets, settings, RandomSeed()),
       first_line(uv,
                  [this](int fd, GuestPtr guest, std::string target, Now accepted) {
@@ -78,6 +80,20 @@ void Parts::UseCertificate(const Settings& settings) {
   } else {
     Post<ToDatabase>(LogLine{LogLevel::kWarning, problem, kCertificateHint}, outbox_);
   }
+}
+
+std::optional<LogLine> ClampClients(SettingsPtr* settings, int* descriptors) {
+  // libwebsockets' tables have the size of the limit at the start: a reload cannot raise it.
+  int wanted = (*settings)->max_connections;
+  int each = (*settings)->ssl ? Tls::kDescriptorsEach : 1;
+  int possible = *descriptors == 0 ? ClampConnections(wanted, descriptors, each) : ConnectionsWithin(*descriptors, wanted, each);
+  if (possible >= wanted) return std::nullopt;
+  auto clamped = std::make_shared<Settings>(**settings);
+  clamped->max_connections = possible;
+  *settings = std::move(clamped);
+  return LogLine{LogLevel::kWarning,
+                 "serving at most " + std::to_string(possible) + " Realtime clients instead of " + std::to_string(wanted),
+                 "The limit of open files is too low for \"realtime.max_connections\". It is read when the server starts."};
 }
 
 }  // namespace realtime

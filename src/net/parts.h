@@ -5,11 +5,13 @@
 
 #include <uv.h>
 
+#include <optional>
 #include <string>
 
 #include "core/engine.h"
 #include "net/admission.h"
 #include "net/back_pressure.h"
+#include "net/census.h"
 #include "net/first_line.h"
 #include "net/listener.h"
 #include "net/lws_log.h"
@@ -31,6 +33,7 @@ struct Parts {
   Sockets sockets;
   Engine engine;
   BackPressure back_pressure;
+  Census census;
   Server server;
   FirstLine first_line;
   Tls tls;
@@ -44,6 +47,10 @@ struct Parts {
   bool encrypts_ = false;
   std::string problem_;  // with the certificate, as logged
 };
+
+// Lowers max_connections to what the process's descriptors allow, and says so. *descriptors: how many there are, zero before
+// the first call.
+std::optional<LogLine> ClampClients(SettingsPtr* settings, int* descriptors);
 
 }  // namespace realtime
 

@@ -13,7 +13,9 @@
 
 #include "core/ascii.h"
 #include "net/http.h"
+#include "net/inspector.h"
 #include "net/loop.h"
+#include "net/metrics.h"
 
 namespace realtime {
 namespace {
@@ -194,10 +196,23 @@ int Server::OnHttp(lws* wsi, Socket* socket) {
     }
   } else if (request.path == "/healthcheck" && reads) {
     Respond(wsi, 200, "text/plain; charset=utf-8", "ok", request.method == Method::kHead);
+  } else if (std::optional<InspectorFile> file = FindInspectorFile(request.path); file && reads && settings_->inspector) {
+    RespondPage(wsi, kInspectorHeaders, file->content_type, file->body, request.method == Method::kHead);
+  } else if (request.path == "/metrics" && reads) {
+    AnswerMetrics(wsi, request.method == Method::kHead);
   } else {
     RespondError(wsi, 404, "Not Found");
   }
   return -1;
+}
+
+void Server::AnswerMetrics(lws* wsi, bool is_head) {
+  std::optional<Refusal> refusal = RefuseMetrics(ReadAuthorization(wsi), settings_->metrics_token);
+  if (refusal) {
+    RespondError(wsi, refusal->status, refusal->error);
+  } else {
+    Respond(wsi, 200, "text/plain; version=0.0.4; charset=utf-8", metrics_(), is_head);
+  }
 }
 
 // 0: libwebsockets goes on with the handshake. Positive: answered.
@@ -282,6 +297,7 @@ int Server::OnPeerClose(lws* wsi, Socket* socket, std::string_view payload) {
 
 void Server::OnMessage(Socket* socket, std::string_view fragment) {
   if (socket->state != Socket::State::kOpen) return;
+  sockets_->CountReceived(socket, fragment.size());
   if (!socket->in_message) {
     socket->in_message = true;
     socket->message_is_binary = lws_frame_is_binary(socket->wsi) != 0;

@@ -42,6 +42,8 @@ class Server {
 
   // Called after every callback that may have queued, closed or written something.
   void OnActivity(std::function<void()> f) { activity_ = std::move(f); }
+  // Makes the page of GET /metrics.
+  void OnMetrics(std::function<std::string()> f) { metrics_ = std::move(f); }
 
   // Takes ownership of the descriptor. `target` is a POST's request target as it was sent (net/first_line.h).
   void Adopt(int fd, GuestPtr guest, std::string target, Now accepted);
@@ -52,6 +54,7 @@ class Server {
   static int Callback(lws* wsi, int reason, void* in, size_t length) noexcept;
   int Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t length);
   int OnHttp(lws* wsi, Socket* socket);
+  void AnswerMetrics(lws* wsi, bool is_head);
   int OnUpgrade(lws* wsi, Socket* socket, const char* upgrade);
   std::optional<Refusal> Bar(lws* wsi, Socket* socket) const;
   bool ChooseSubprotocol(lws* wsi);
@@ -64,6 +67,7 @@ class Server {
   Calls calls_;
   SettingsPtr settings_;
   std::function<void()> activity_ = [] {};
+  std::function<std::string()> metrics_ = [] { return std::string(); };
   std::unique_ptr<Protocols> protocols_;
   lws_context* context_ = nullptr;
   lws_vhost* vhost_ = nullptr;

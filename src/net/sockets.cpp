@@ -122,6 +122,8 @@ void Sockets::Send(SessionId session, SharedBytes frame) {
   Socket* socket = Find(session);
   if (socket == nullptr || !frame) return;
   bool was_empty = socket->queue.empty();
+  socket->bytes_out += frame->size();
+  bytes_out_ += frame->size();
   socket->queue.Push(std::move(frame));
   if (was_empty) {
     // Patience with the peer begins when there is something for it to take.
@@ -189,6 +191,12 @@ void Sockets::SampleProgress(Now now) {
     socket->acked_bytes = acked;
     socket->last_progress_ms = now.mono_ms;
   }
+}
+
+size_t Sockets::QueuedBytes() const {
+  size_t sum = 0;
+  for (const auto& [session, socket] : by_session_) sum += socket->queued();
+  return sum;
 }
 
 std::vector<SessionId> Sockets::TakeOverflowed() { return std::exchange(overflowed_, {}); }

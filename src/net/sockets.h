@@ -46,6 +46,8 @@ struct Socket {
   bool message_is_binary = false;
   bool in_message = false;
 
+  uint64_t bytes_in = 0;   // of messages
+  uint64_t bytes_out = 0;  // of frames, queued or sent
   SendQueue queue;
   size_t in_flight = 0;  // given to libwebsockets, which has not given all of it to the kernel yet
 
@@ -124,6 +126,16 @@ class Sockets : public EngineSink {
   // Connections past their handshake, with those that wait for the peer to answer the close frame.
   size_t clients() const { return clients_; }
 
+  // Of all clients since the start.
+  uint64_t bytes_in() const { return bytes_in_; }
+  uint64_t bytes_out() const { return bytes_out_; }
+  void CountReceived(Socket* socket, size_t bytes) {
+    socket->bytes_in += bytes;
+    bytes_in_ += bytes;
+  }
+  // Looks at each client: not to be asked at every turn.
+  size_t QueuedBytes() const;
+
  private:
   void SetDeadline(Socket* socket, int64_t mono_ms);
   void UpdateWatch(Socket* socket);
@@ -143,6 +155,8 @@ class Sockets : public EngineSink {
   std::vector<SessionId> overflowed_;
   std::set<std::pair<int64_t, Socket*>> deadlines_;
   size_t clients_ = 0;
+  uint64_t bytes_in_ = 0;
+  uint64_t bytes_out_ = 0;
   bool in_delivery_ = false;
   int64_t now_ms_ = 0;  // of the last Tick
   std::vector<char> join_buffer_;

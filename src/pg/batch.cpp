@@ -1,5 +1,7 @@
 #include "pg/batch.h"
 
+#include <utility>
+
 #include "pg/log.h"
 #include "pg/watchdog.h"
 
@@ -32,11 +34,13 @@ void Batch::EndLockLimit() {
   limiting_ = false;
 }
 
-bool Batch::LockedOut(const PgError& error) {
+bool Batch::HasWaited() {
   const int64_t last_wait = get_timeout_finish_time(LOCK_TIMEOUT);
-  const bool waited = last_wait != lock_wait_;
-  lock_wait_ = last_wait;
-  return lock_patience_ms_ > 0 && waited && error.sqlstate == kLockNotAvailable;
+  return std::exchange(lock_wait_, last_wait) != last_wait;
+}
+
+bool Batch::LockedOut(const PgError& error) {
+  return HasWaited() && lock_patience_ms_ > 0 && error.sqlstate == kLockNotAvailable;
 }
 
 void Batch::Begin() {
@@ -83,7 +87,6 @@ bool Batch::Open(bool fresh_snapshot) {
 
 void Batch::Close() {
   if (!open_) return;
-  EndLockLimit();
   watchdog::CloseBatch();
   PgError error;
   bool done = PgTry(
@@ -99,17 +102,18 @@ void Batch::Close() {
     LogError("realtime could not end a transaction: " + error.Text());
     return;
   }
+  EndLockLimit();
   open_ = false;
   user_code_ = false;
   ++epoch_;
 }
 
 void Batch::Abort() {
-  EndLockLimit();
   watchdog::FinishCheck();
   watchdog::CloseBatch();
   scope_.Forget();
   AbortCurrentTransaction();
+  EndLockLimit();  // not before: what user code has set is undone to the limit
   // What raised may have been user code that had not been noted yet.
   LockReleaseSession(USER_LOCKMETHOD);
   user_code_ = false;

@@ -29,6 +29,8 @@ class Batch {
   // Whether the error, which was raised in this transaction, says that a lock was not to be had in time. Not so when user
   // code raises the same SQLSTATE without having waited.
   bool LockedOut(const PgError& error);
+  // Whether anything has waited for a lock since the last call of either. What held it may have ended since the snapshot.
+  bool HasWaited();
 
   bool is_open() const { return open_; }
   // Changes with every snapshot and every abort: what was made under another epoch must not be used, and after an abort not

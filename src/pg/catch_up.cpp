@@ -7,6 +7,7 @@
 #include "core/wal_position.h"
 #include "pg/commit_end.h"
 #include "pg/guard.h"
+#include "pg/relation_feed.h"
 
 namespace realtime {
 namespace {
@@ -58,13 +59,30 @@ bool CatchUp::Concerns(const Audience& audience, const Job& job, const StreamRow
 bool CatchUp::HasEnded(StreamCommit* commit) {
   PgError error;
   if (commit->ended) return true;
-  return dispatcher_->Try([=] { commit->ended = CommitHasEnded(commit->xid); }, &error) && commit->ended;
+  if (!dispatcher_->Try([=] { commit->ended = CommitHasEnded(commit->xid); }, &error) || !commit->ended) return false;
+  dispatcher_->NeedSnapshot();  // this turn's may be from before
+  return true;
 }
 
 Dispatcher::Outcome CatchUp::Replay(const std::shared_ptr<Audience>& audience, const Job& job, const StreamRow& row) {
   // It was parsed when it came.
   if (!ParsePgoutput(row.message, &message_).ok()) return Dispatcher::Outcome::kDone;
   return dispatcher_->DeliverTo(audience, {job.channel, job.binding_id}, row.relation.get(), message_.row, row.position);
+}
+
+// One attempt in a while finds out about a lock: each costs the time that the dispatcher waits for it.
+CatchUp::RowStep CatchUp::ReplayRow(const std::shared_ptr<Audience>& audience, const Job& job, const Front& front,
+                                    int64_t now_ms) {
+  const StreamRow& row = history_->At(job.next);
+  if (!Concerns(*audience, job, row)) return RowStep::kDone;
+  if (!HasEnded(row.position.commit.get())) return RowStep::kNotEnded;
+  const uint32_t relation = row.relation->info().oid;
+  if (front.parking->Holds(relation)) return RowStep::kLocked;
+  auto locked = locked_until_ms_.find(relation);
+  if (locked != locked_until_ms_.end() && now_ms < locked->second) return RowStep::kLocked;
+  if (Replay(audience, job, row) == Dispatcher::Outcome::kDone) return RowStep::kDone;
+  locked_until_ms_[relation] = now_ms + kLockRetryMs;
+  return RowStep::kLocked;
 }
 
 CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms) {
@@ -76,23 +94,24 @@ CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const std::function
   }
   for (; job->next < history_->end(); ++job->next) {
     if (!may_go_on()) return Step::kInterrupted;
-    const StreamRow& row = history_->At(job->next);
-    if (!Concerns(*audience, *job, row)) continue;
-    const bool ended = HasEnded(row.position.commit.get());
-    if (ended && Replay(audience, *job, row) == Dispatcher::Outcome::kDone) continue;
-    job->not_before_ms = now_ms + (ended ? kLockRetryMs : kEndRetryMs);
+    const RowStep step = ReplayRow(audience, *job, front, now_ms);
+    if (step == RowStep::kDone) continue;
+    job->not_before_ms = now_ms + (step == RowStep::kLocked ? kLockRetryMs : kEndRetryMs);
     return Step::kWaiting;
   }
   const bool reached = std::tie(job->since.commit_lsn, job->since.row) <= std::tie(front.point.commit_lsn, front.point.row);
-  return reached && front.complete ? Step::kCaughtUp : Step::kWaiting;
+  // What is parked is delivered to those who are live then: it has been replayed already.
+  return reached && !front.parking->HoldsFor(*audience) ? Step::kCaughtUp : Step::kWaiting;
 }
 
+// The jobs take turns: what is interrupted goes on behind the others.
 bool CatchUp::Run(const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms) {
   next_retry_ms_ = INT64_MAX;
-  bool more = false;
+  bool interrupted = false;
   // What the history has may be newer than the snapshot.
   if (!jobs_.empty()) dispatcher_->NeedSnapshot();
-  for (size_t count = jobs_.size(); count > 0; --count) {
+  if (jobs_.empty()) locked_until_ms_.clear();
+  for (size_t count = jobs_.size(); count > 0 && !interrupted; --count) {
     Job job = jobs_.front();
     jobs_.pop_front();
     Step step = Step::kWaiting;
@@ -102,11 +121,11 @@ bool CatchUp::Run(const Front& front, const std::function<bool()>& may_go_on, in
     }
     if (step == Step::kCaughtUp) registry_->Release(job.channel, job.binding_id);
     if (step == Step::kCaughtUp || step == Step::kGone) continue;
-    more = more || step == Step::kInterrupted;
+    interrupted = step == Step::kInterrupted;
     if (job.not_before_ms > 0) next_retry_ms_ = std::min(next_retry_ms_, job.not_before_ms);
     jobs_.push_back(job);
   }
-  return !more;
+  return !interrupted;
 }
 
 }  // namespace realtime

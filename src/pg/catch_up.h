@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <unordered_map>
 
 #include "core/pgoutput.h"
 #include "pg/dispatcher.h"
 #include "pg/history.h"
+#include "pg/parking.h"
 #include "pg/registry.h"
 
 namespace realtime {
@@ -27,11 +29,12 @@ class CatchUp {
 
   // Where the stream is.
   struct Front {
-    ResumePoint point;     // rows up to here have been read
-    bool complete = true;  // ... and dealt with: none is parked
+    ResumePoint point;       // rows up to here have been read ...
+    const Parking* parking;  // ... and dealt with, but for these
   };
   // A turn. Those that have come to the front go live. False: there is more to do at once.
   bool Run(const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms);
+  bool empty() const { return jobs_.empty(); }
   int64_t next_retry_ms() const { return next_retry_ms_; }  // INT64_MAX: nothing waits for a lock
 
  private:
@@ -43,9 +46,11 @@ class CatchUp {
     int64_t not_before_ms = 0;
   };
   enum class Step : uint8_t { kGone, kCaughtUp, kWaiting, kInterrupted };
+  enum class RowStep : uint8_t { kDone, kLocked, kNotEnded };
 
   Step Advance(Job* job, const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms);
   bool Concerns(const Audience& audience, const Job& job, const StreamRow& row) const;
+  RowStep ReplayRow(const std::shared_ptr<Audience>& audience, const Job& job, const Front& front, int64_t now_ms);
   Dispatcher::Outcome Replay(const std::shared_ptr<Audience>& audience, const Job& job, const StreamRow& row);
   bool HasEnded(StreamCommit* commit);
   void TellTooOld(const Job& job);
@@ -55,6 +60,7 @@ class CatchUp {
   Dispatcher* dispatcher_;
   std::function<void(ToNetwork)> output_;
   std::deque<Job> jobs_;
+  std::unordered_map<uint32_t, int64_t> locked_until_ms_;  // tables that need not be tried before, for any job
   int64_t next_retry_ms_ = INT64_MAX;
   PgoutputMessage message_;
 };

@@ -1,5 +1,6 @@
 #include "pg/channel_policy.h"
 
+#include <chrono>
 #include <iterator>
 #include <unordered_map>
 
@@ -164,7 +165,7 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
   if (exists_) {
     missing_.Clear("table \"realtime.messages\" exists now: private channels are served");
   } else {
-    missing_.Set("table \"realtime.messages\" does not exist, so every private channel is refused", kMessagesTableHint);
+    missing_.Set("UnableToSetPolicies: table \"realtime.messages\" does not exist, so every private channel is refused", kMessagesTableHint);
   }
   return true;
 }
@@ -232,13 +233,12 @@ void ChannelPolicy::Impl::Put(const char* column, std::string_view text) {
 }
 
 void ChannelPolicy::Impl::CheckTopics(const CheckRights& request, RightsResult* result) {
-  TimestampTz start = GetCurrentTimestamp();
+  const auto start = std::chrono::steady_clock::now();
   for (size_t i = 0; i < request.topics.size() && error_ == nullptr; ++i) {
     if (!IsStorableText(request.topics[i])) continue;
     CheckTopic(request.topics[i], &result->granted[i]);
-    if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), kPolicyTimeoutsPerRequest * guc::PolicyTimeoutMs())) {
-      error_ = kTimedOut;
-    }
+    const auto limit = std::chrono::milliseconds(kPolicyTimeoutsPerRequest * guc::PolicyTimeoutMs());
+    if (std::chrono::steady_clock::now() - start > limit) error_ = kTimedOut;
   }
 }
 
@@ -349,7 +349,7 @@ void ChannelPolicy::Impl::Fail(PolicyAction action, const PgError& error) {
   const char* name = action == PolicyAction::kSelect ? "SELECT" : "INSERT";
   if (failure_log::Due(std::string("realtime.messages\n") + name + "\n" + error.sqlstate + "\n" + identity_->role)) {
     LogError(
-        std::string("realtime could not evaluate the policies for ") + name +
+        std::string("RlsPolicyError: realtime could not evaluate the policies for ") + name +
             " of table \"realtime.messages\" for role \"" + identity_->role + "\": " + error.Text() + " (SQLSTATE " +
             error.sqlstate + ")",
         timed_out ? "The client was told. Make the policies and the functions they call faster, or raise "
@@ -385,7 +385,7 @@ void ChannelPolicy::Impl::Replay(const CheckRights& request, RightsResult* resul
   result->replay_error = kNoReplay;
   if (!failure_log::Due("realtime.messages\nreplay")) return;
   LogError(
-      "realtime could not replay messages of table \"realtime.messages\": " + error.Text() + " (SQLSTATE " +
+      "UnableToReplayMessages: realtime could not replay messages of table \"realtime.messages\": " + error.Text() + " (SQLSTATE " +
           error.sqlstate + ")",
       timed_out ? "Raise realtime.policy_timeout, or look for what holds a lock on the table." : "");
 }

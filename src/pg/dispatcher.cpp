@@ -50,9 +50,8 @@ void Dispatcher::FillGenerated(RelationFeed* feed, TableRow* row) {
   Recover();
   if (batch_.Open(false)) change_.Rebind(feed->Params(&batch_));
   if (!failure_log::Due("generated " + feed->table().sql_name)) return;
-  Log(LogLevel::kInfo,
-      "realtime could not compute the generated columns of table " + feed->table().sql_name + ": " + error.Text(),
-      "Subscribers get its changes without these columns.");
+  LogError("realtime could not compute the generated columns of table " + feed->table().sql_name + ": " + error.Text(),
+           "Subscribers get its changes without these columns.");
 }
 
 void Dispatcher::FillRows(RelationFeed* feed, const RowChange& row) {
@@ -78,7 +77,6 @@ void Dispatcher::FillRows(RelationFeed* feed, const RowChange& row) {
 
 void Dispatcher::FindCandidates(RelationFeed* feed, const StreamPosition& position) {
   judge_.FindSeats(feed, &change_, &found_);
-  candidates_.clear();
   for (Seat* seat : found_) {
     Audience* audience = seat->audience.get();
     if ((audience->events & MaskOf(change_.kind)) == 0 || audience->dead()) continue;
@@ -91,6 +89,9 @@ void Dispatcher::Emit(RelationFeed* feed, const StreamPosition& position) {
   groups_.clear();
   for (Candidate& candidate : candidates_) {
     if (candidate.verdict == Verdict::kNone) continue;
+    Audience::Counts& counts = candidate.seat->audience->counts;
+    const bool error = candidate.verdict == Verdict::kUnauthorized || candidate.verdict == Verdict::kFailed;
+    ++(error ? counts.errors : counts.matched);
     const Projection* projection = candidate.seat->projection;
     Group* found = nullptr;
     for (Group& group : groups_) {
@@ -107,35 +108,50 @@ void Dispatcher::Emit(RelationFeed* feed, const StreamPosition& position) {
   }
 }
 
-Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const StreamPosition& position) {
-  if (candidates_.empty()) return Outcome::kDone;
-  if (!judge_.Run(feed, &change_, &candidates_)) return Outcome::kLocked;
-  Emit(feed, position);
-  return Outcome::kDone;
+template <typename Find>
+Dispatcher::Attempt Dispatcher::JudgeOnce(RelationFeed* feed, const RowChange& row, Find find_candidates) {
+  const Readiness readiness = OpenFor(feed);
+  if (readiness == Readiness::kLocked) return Attempt::kLocked;
+  if (readiness == Readiness::kGone || (feed->events() & MaskOf(row.kind)) == 0) return Attempt::kDone;
+  batch_.ResetRow();
+  FillRows(feed, row);
+  candidates_.clear();
+  find_candidates();
+  if (candidates_.empty()) return Attempt::kDone;
+  return judge_.Run(feed, &change_, &candidates_) ? Attempt::kJudged : Attempt::kLocked;
+}
+
+// A transaction that held a lock may have ended after the snapshot was taken and before the lock was had. Its rows are not in
+// the snapshot, and a table that it has rewritten looks empty: what was judged so is judged again.
+template <typename Find>
+Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
+                                             Find find_candidates) {
+  for (int judgement = 0; judgement < kMaxJudgements; ++judgement) {
+    batch_.HasWaited();
+    const Attempt attempt = JudgeOnce(feed, row, find_candidates);
+    if (attempt == Attempt::kLocked) return Outcome::kLocked;
+    if (attempt == Attempt::kDone) return Outcome::kDone;
+    if (!batch_.HasWaited() && feed->IsCurrent()) {
+      Emit(feed, position);
+      return Outcome::kDone;
+    }
+    NeedSnapshot();
+  }
+  return Outcome::kLocked;
 }
 
 Dispatcher::Outcome Dispatcher::Deliver(RelationFeed* feed, const RowChange& row, const StreamPosition& position) {
-  Readiness readiness = OpenFor(feed);
-  if (readiness == Readiness::kLocked) return Outcome::kLocked;
-  if (readiness == Readiness::kGone || (feed->events() & MaskOf(row.kind)) == 0) return Outcome::kDone;
-  batch_.ResetRow();
-  FillRows(feed, row);
-  FindCandidates(feed, position);
-  return JudgeAndEmit(feed, position);
+  return JudgeAndEmit(feed, row, position, [&] { FindCandidates(feed, position); });
 }
 
 Dispatcher::Outcome Dispatcher::DeliverTo(const std::shared_ptr<Audience>& audience, Target target, RelationFeed* feed,
                                           const RowChange& row, const StreamPosition& position) {
   if (!feed->HasListeners()) return Outcome::kDone;
-  Readiness readiness = OpenFor(feed);
-  if (readiness == Readiness::kLocked) return Outcome::kLocked;
-  Seat* seat = readiness == Readiness::kReady ? feed->SeatOf(audience.get()) : nullptr;
-  if (seat == nullptr) return Outcome::kDone;
-  batch_.ResetRow();
-  FillRows(feed, row);
-  candidates_.clear();
-  candidates_.push_back({seat, std::make_shared<const std::vector<Target>>(1, target), Verdict::kNone});
-  return JudgeAndEmit(feed, position);
+  return JudgeAndEmit(feed, row, position, [&] {
+    Seat* seat = feed->SeatOf(audience.get());
+    if (seat == nullptr) return;
+    candidates_.push_back({seat, std::make_shared<const std::vector<Target>>(1, target), Verdict::kNone});
+  });
 }
 
 }  // namespace realtime

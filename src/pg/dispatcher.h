@@ -40,6 +40,7 @@ class Dispatcher {
   // Before seats go away.
   void EndStates() { judge_.EndStates(); }
   void EndBatch();
+  bool batch_open() const { return batch_.is_open(); }
 
  private:
   // What happens to the changes of one audience's kind of view: encoded once, sent to all their members.
@@ -54,10 +55,16 @@ class Dispatcher {
   void FillRows(RelationFeed* feed, const RowChange& row);
   void FillGenerated(RelationFeed* feed, TableRow* row);
   void FindCandidates(RelationFeed* feed, const StreamPosition& position);
-  Outcome JudgeAndEmit(RelationFeed* feed, const StreamPosition& position);
+  // Once, with the snapshot there is.
+  enum class Attempt : uint8_t { kDone, kLocked, kJudged };
+  template <typename Find>
+  Attempt JudgeOnce(RelationFeed* feed, const RowChange& row, Find find_candidates);
+  template <typename Find>
+  Outcome JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position, Find find_candidates);
   void Emit(RelationFeed* feed, const StreamPosition& position);
 
   static constexpr int kMaxPrepareAttempts = 10;
+  static constexpr int kMaxJudgements = 3;
   // A commit's rows wait for locks so long at most before they are parked. Retries take turns with everything else.
   static constexpr int kLockPatienceMs = 1;
 

@@ -97,8 +97,8 @@ std::string Key(const FailedCheck& check, const char* kind) {
   return check.schema + "." + check.table + "\n" + check.audience.identity->role + "\n" + kind;
 }
 
-void Report(const FailedCheck& check, const std::string& by, const PgError& error, const std::string& hint) {
-  LogError("realtime could not judge a change of table \"" + check.schema + "." + check.table + "\" for role \"" +
+void Report(const char* code, const FailedCheck& check, const std::string& by, const PgError& error, const std::string& hint) {
+  LogError(code + std::string("realtime could not judge a change of table \"") + check.schema + "." + check.table + "\" for role \"" +
                check.audience.identity->role + "\"" + by + ": " + error.Text() + " (SQLSTATE " + error.sqlstate + ")",
            kToldText + hint);
 }
@@ -107,7 +107,7 @@ void Report(const FailedCheck& check, const std::string& by, const PgError& erro
 
 void ReportPolicyFailure(const FailedCheck& check, const PgError& error) {
   if (!failure_log::Due(Key(check, "policy"))) return;
-  Report(check, ByPolicies(check), error,
+  Report("RlsPolicyError: ", check, ByPolicies(check), error,
          error.Is(kQueryCanceled)
              ? "Make the row-level security policies and the functions they call faster, or raise realtime.policy_timeout."
              : "Check the row-level security policies and the functions and tables they use.");
@@ -118,7 +118,7 @@ void ReportFilterFailure(const FailedCheck& check, const FilterClause* clause, c
   const char* hint = "The filter is the client's: check it there, and the functions of the column's type.";
   if (error.Is(kQueryCanceled)) hint = "The filter is the client's: make it simpler there, or raise realtime.policy_timeout.";
   if (clause == nullptr) hint = "The table has changed: the clients must subscribe again, with a filter that fits it.";
-  Report(check, ByFilter(check.audience, clause), error, hint);
+  Report("FilterError: ", check, ByFilter(check.audience, clause), error, hint);
 }
 
 }  // namespace realtime

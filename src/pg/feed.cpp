@@ -52,6 +52,7 @@ class Feed::Impl {
   MessageFeed messages_;
   Parking parking_;
   CatchUp* catch_up() { return &catch_up_; }
+  bool batch_open() const { return dispatcher_.batch_open(); }
 
  private:
   // A table as the stream has announced it last.
@@ -74,7 +75,10 @@ class Feed::Impl {
   Step Take(const std::shared_ptr<RelationFeed>& feed, bool is_broadcast, std::string_view bytes, int64_t now_ms);
   bool Concerns(const RowChange& row);
   bool CommitEnded();
-  StreamRow Copy(const std::shared_ptr<RelationFeed>& feed, std::string_view bytes) const;
+  StreamRow Copy(const std::shared_ptr<RelationFeed>& feed, std::string_view bytes, size_t relation_bytes) const;
+  void ReleaseOutdated();
+  size_t RetiredWithSeats() const;
+  void SweepRetired();
   Dispatcher::Outcome DeliverParked(const StreamRow& row);
   CatchUp::Front Front() const;
 
@@ -85,6 +89,9 @@ class Feed::Impl {
   std::unordered_map<uint32_t, Relation> relations_;
   // Those that were announced anew, for the rows that are of them: they go when no evaluation state can be theirs.
   std::vector<std::shared_ptr<RelationFeed>> retired_;
+  static constexpr size_t kSpareRetired = 64;
+  size_t retired_limit_ = kSpareRetired;  // they are swept above
+  uint64_t layout_ = 0;                   // of the registry, that the relations have been released for
 
   static constexpr uint64_t kRelationsPerTrim = 64;
   uint64_t relation_messages_ = 0;
@@ -118,7 +125,7 @@ std::shared_ptr<const StartPoint> TakeStartPoint() {
         raw->lsn = GetXLogInsertRecPtr();
       },
       &error);
-  if (!done) Log(LogLevel::kInfo, "realtime could not take a snapshot: " + error.Text());
+  if (!done) LogError("realtime could not take a snapshot: " + error.Text());
   return done ? start : nullptr;
 }
 
@@ -168,7 +175,10 @@ void Feed::Impl::OnRelation(RelationInfo info) {
   // The stream says it again after each change of the catalogs.
   if (relation.feed && relation.feed->info() == info) return;
   dispatcher_.EndStates();
-  if (relation.feed) retired_.push_back(std::move(relation.feed));
+  if (relation.feed) {
+    relation.feed->Release();  // there may be many of them, each with a seat for every audience
+    retired_.push_back(std::move(relation.feed));
+  }
   relation.feed = std::make_shared<RelationFeed>(std::move(info), &registry_);
   if (++relation_messages_ % kRelationsPerTrim != 0) return;
   // Dropped tables are never heard of again, but their last changes may still be on the way: keep the names alone.
@@ -183,13 +193,13 @@ bool Feed::Impl::CommitEnded() {
   PgError error;
   if (dispatcher_.Try([=] { commit->ended = CommitHasEnded(commit->xid); }, &error)) return commit->ended;
   if (failure_log::Due("commit end")) {
-    Log(LogLevel::kInfo, "realtime could not look whether a transaction has ended, and tries again: " + error.Text());
+    LogError("realtime could not look whether a transaction has ended, and tries again: " + error.Text());
   }
   return false;
 }
 
-StreamRow Feed::Impl::Copy(const std::shared_ptr<RelationFeed>& feed, std::string_view bytes) const {
-  return {feed, {commit_, rows_.read + broadcasts_.read + 1}, std::string(bytes)};
+StreamRow Feed::Impl::Copy(const std::shared_ptr<RelationFeed>& feed, std::string_view bytes, size_t relation_bytes) const {
+  return {feed, {commit_, rows_.read + broadcasts_.read + 1}, std::string(bytes), relation_bytes};
 }
 
 Feed::Step Feed::Impl::OnRow(std::string_view bytes, int64_t now_ms) {
@@ -213,7 +223,7 @@ bool Feed::Impl::Concerns(const RowChange& row) {
   PgError error;
   const bool done = dispatcher_.Open() &&
       dispatcher_.Try([&] { published = messages_.IsPublished(row.relation_oid, row.kind); }, &error);
-  if (!done) Log(LogLevel::kInfo, "realtime could not read the publication of realtime.messages: " + error.Text());
+  if (!done) LogError("realtime could not read the publication of realtime.messages: " + error.Text());
   return done && published;
 }
 
@@ -224,13 +234,14 @@ Feed::Step Feed::Impl::Take(const std::shared_ptr<RelationFeed>& feed, bool is_b
   const bool listened = feed->HasListeners();
   if ((listened || is_broadcast) && !CommitEnded()) return Step::kWaiting;
   const bool held = parking_.Holds(row.relation_oid);
-  if (held && parking_.full()) return Step::kWaiting;
+  if (held && parking_.full()) return Step::kFull;
   if (is_broadcast) messages_.Deliver(feed->info(), row.new_row);
   if (feed->is_messages() && !Concerns(row)) return Step::kConsumed;
   StreamPosition position{commit_, rows_.read + broadcasts_.read + 1};
   const bool locked = listened && (held || dispatcher_.Deliver(feed.get(), row, position) == Dispatcher::Outcome::kLocked);
-  if (locked) parking_.Add(Copy(feed, bytes), now_ms);
-  history_.Add(Copy(feed, bytes));
+  const size_t relation_bytes = feed->TakeBytes();
+  if (locked) parking_.Add(Copy(feed, bytes, relation_bytes), now_ms);
+  history_.Add(Copy(feed, bytes, relation_bytes));
   return Step::kConsumed;
 }
 
@@ -243,7 +254,7 @@ Dispatcher::Outcome Feed::Impl::DeliverParked(const StreamRow& row) {
 CatchUp::Front Feed::Impl::Front() const {
   ResumePoint point{last_commit_lsn_, UINT64_MAX};
   if (in_transaction_ && !skipping_) point = {commit_->lsn, rows_.read + broadcasts_.read};
-  return {point, parking_.empty()};
+  return {point, &parking_};
 }
 
 bool Feed::Impl::Work(const std::function<bool()>& may_go_on, int64_t now_ms) {
@@ -251,6 +262,7 @@ bool Feed::Impl::Work(const std::function<bool()>& may_go_on, int64_t now_ms) {
     dispatcher_.NeedSnapshot();
     parking_.Retry([this](const StreamRow& row) { return DeliverParked(row); }, may_go_on, now_ms);
   }
+  history_.Trim();  // realtime.history_size may have been lowered
   const bool done = catch_up_.Run(Front(), may_go_on, now_ms);
   EndBatch();
   stat::SetParked(parking_.rows(), parking_.bytes());
@@ -261,7 +273,7 @@ bool Feed::Impl::Work(const std::function<bool()>& may_go_on, int64_t now_ms) {
 Feed::Step Feed::Impl::OnMessage(std::string_view bytes, int64_t now_ms) {
   Status status = ParsePgoutput(bytes, &message_);
   if (!status.ok()) {
-    Log(LogLevel::kInfo, "realtime got a message it cannot read from the replication stream: " + status.message());
+    LogError("realtime got a message it cannot read from the replication stream: " + status.message());
     return Step::kMalformed;
   }
   switch (message_.kind) {
@@ -276,7 +288,33 @@ Feed::Step Feed::Impl::OnMessage(std::string_view bytes, int64_t now_ms) {
 
 void Feed::Impl::EndBatch() {
   dispatcher_.EndBatch();
+  if (layout_ != registry_.layout()) ReleaseOutdated();
+  if (retired_.size() > retired_limit_ || (!catch_up_.empty() && RetiredWithSeats() > kSpareRetired)) SweepRetired();
+}
+
+size_t Feed::Impl::RetiredWithSeats() const {
+  auto has_seats = [](const std::shared_ptr<RelationFeed>& feed) { return feed->has_seats(); };
+  return static_cast<size_t>(std::count_if(retired_.begin(), retired_.end(), has_seats));
+}
+
+// What quiet and dropped tables know of audiences would keep them for good.
+void Feed::Impl::ReleaseOutdated() {
+  layout_ = registry_.layout();
+  for (auto& [oid, relation] : relations_) {
+    if (relation.feed->IsOutdated()) relation.feed->Release();
+  }
+  for (const std::shared_ptr<RelationFeed>& feed : retired_) {
+    if (feed->IsOutdated()) feed->Release();
+  }
+}
+
+// Whoever came back may have been told of many earlier shapes of a table: the seats there are not kept.
+void Feed::Impl::SweepRetired() {
   std::erase_if(retired_, [](const std::shared_ptr<RelationFeed>& feed) { return feed.use_count() == 1; });
+  for (const std::shared_ptr<RelationFeed>& feed : retired_) {
+    if (!parking_.Holds(feed->info().oid)) feed->Release();
+  }
+  retired_limit_ = 2 * retired_.size() + kSpareRetired;
 }
 
 // A parked row is held in memory, so what comes again after a lost connection is skipped all the same; but what is confirmed
@@ -293,6 +331,8 @@ void Feed::Impl::OnStreamStart(bool new_slot, bool carries_changes) {
   carried_changes_ = carries_changes;
   if (new_slot) {
     last_commit_lsn_ = handed_over_ = broken_lsn_ = 0;
+    // No position of the earlier slot is one of this slot: it does not move until they are dealt with, or it is at risk.
+    parking_.ForgetPositions();
   } else if (in_transaction_) {
     for (RowCount* count : {&rows_, &broadcasts_}) {
       if (commit_->lsn != broken_lsn_ || count->read > count->to_skip) count->to_skip = count->read;
@@ -308,6 +348,7 @@ Feed::~Feed() = default;
 std::optional<SubscribeResult> Feed::Validate(const Subscribe& request) { return ValidateSubscription(request); }
 void Feed::Add(const Subscribe& request) { impl_->Add(request); }
 void Feed::Remove(ChannelId channel) { impl_->registry_.Remove(channel); }
+void Feed::Describe(const Subscriber& subscriber, ViewRows* rows) const { impl_->registry_.Describe(subscriber, rows); }
 size_t Feed::channel_count() const { return impl_->registry_.channel_count(); }
 Feed::Step Feed::OnMessage(std::string_view message, int64_t now_ms) { return impl_->OnMessage(message, now_ms); }
 bool Feed::Work(const std::function<bool()>& may_go_on, int64_t now_ms) { return impl_->Work(may_go_on, now_ms); }
@@ -316,6 +357,7 @@ void Feed::SkipBroadcast(uint32_t xid, std::string id) { impl_->messages_.Skip(x
 void Feed::ForgetSkipped() { impl_->messages_.ForgetSkipped(); }
 void Feed::EndBatch() { impl_->EndBatch(); }
 bool Feed::in_stream_transaction() const { return impl_->in_transaction_; }
+bool Feed::batch_open() const { return impl_->batch_open(); }
 bool Feed::has_parked() const { return !impl_->parking_.empty(); }
 uint64_t Feed::handed_over_lsn() const { return impl_->ConfirmableLsn(); }
 void Feed::OnStreamStart(bool new_slot, bool carries_changes) { impl_->OnStreamStart(new_slot, carries_changes); }

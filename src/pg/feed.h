@@ -35,6 +35,8 @@ class Feed {
   void Add(const Subscribe& request);
   void Remove(ChannelId channel);
   size_t channel_count() const;
+  // A row of realtime.stat_subscriptions for each of the channel's bindings.
+  void Describe(const Subscriber& subscriber, ViewRows* rows) const;
 
   // The message `id` of this transaction, which has just committed, is delivered another way.
   void SkipBroadcast(uint32_t xid, std::string id);
@@ -44,7 +46,8 @@ class Feed {
   // One pgoutput message. kWaiting: the change belongs to a transaction that is still in progress for other backends
   // (walsenders see commits at WAL flush); nothing was consumed, call again with the same bytes within a millisecond or
   // so. Opens a transaction lazily; call EndBatch before sleeping.
-  enum class Step : uint8_t { kConsumed, kWaiting, kMalformed };
+  // kFull: likewise, because no more changes may wait for locks; there is no use in calling again before next_work_ms().
+  enum class Step : uint8_t { kConsumed, kWaiting, kFull, kMalformed };
   Step OnMessage(std::string_view message, int64_t now_ms);
   void EndBatch();
 
@@ -58,6 +61,8 @@ class Feed {
 
   // Inside a transaction of the stream (after Begin, before Commit): what was received may not be confirmed.
   bool in_stream_transaction() const;
+  // OnMessage has begun what EndBatch ends.
+  bool batch_open() const;
   // End LSN of the last commit before which all deliveries have been handed to the output; zero before the first.
   uint64_t handed_over_lsn() const;
 

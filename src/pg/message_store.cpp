@@ -215,7 +215,7 @@ void Storing::Explain(const PgError& error, bool timed_out, Stored* stored) cons
   const std::string& role = request_.identity->role;
   if (stored->denied || payload || !failure_log::Due("realtime.messages\nstore\n" + role)) return;
   LogError(
-      "realtime could not store a message of role \"" + role + "\" in table \"realtime.messages\": " + error.Text() +
+      "UnableToStoreMessage: realtime could not store a message of role \"" + role + "\" in table \"realtime.messages\": " + error.Text() +
           " (SQLSTATE " + error.sqlstate + ")",
       error.hint);
 }

@@ -1,5 +1,7 @@
 #include "pg/messages_lock.h"
 
+#include <chrono>
+
 #include "pg/failure_log.h"
 #include "pg/guard.h"
 #include "pg/log.h"
@@ -15,7 +17,7 @@ namespace realtime {
 namespace {
 
 constexpr int kPatienceMs = 100;     // the change streams wait meanwhile ...
-constexpr int kImpatientMs = 1000;   // ... so there is none when it was in vain lately
+constexpr std::chrono::seconds kImpatient(1);  // ... so there is none when it was in vain lately
 
 // May raise; lock_not_available above all. Whether it had to wait.
 bool Lock(bool patient) {
@@ -31,7 +33,7 @@ bool Lock(bool patient) {
 void LogFailure(const PgError& error, bool busy) {
   if (!failure_log::Due("realtime.messages\nlock\n" + error.sqlstate)) return;
   LogError(
-      "realtime could not lock table \"realtime.messages\" to evaluate its policies: " + error.Text() + " (SQLSTATE " +
+      "UnableToSetPolicies: realtime could not lock table \"realtime.messages\" to evaluate its policies: " + error.Text() + " (SQLSTATE " +
           error.sqlstate + ")",
       busy ? "Somebody holds an ACCESS EXCLUSIVE lock on it, or waits for one: look into pg_locks. Private channels are "
              "refused meanwhile, and clients try again."
@@ -41,7 +43,7 @@ void LogFailure(const PgError& error, bool busy) {
 }  // namespace
 
 MessagesLock::Outcome MessagesLock::Take() {
-  const bool patient = TimestampDifferenceExceeds(last_busy_, GetCurrentTimestamp(), kImpatientMs);
+  const bool patient = !last_busy_ || std::chrono::steady_clock::now() - *last_busy_ > kImpatient;
   const int lock_timeout = LockTimeout;
   bool waited = false;
   PgError error;
@@ -49,7 +51,7 @@ MessagesLock::Outcome MessagesLock::Take() {
   LockTimeout = lock_timeout;
   if (done) return waited ? Outcome::kTakenLate : Outcome::kTaken;
   const bool busy = error.Is("55P03");
-  if (busy) last_busy_ = GetCurrentTimestamp();
+  if (busy) last_busy_ = std::chrono::steady_clock::now();
   LogFailure(error, busy);
   return busy ? Outcome::kBusy : Outcome::kFailed;
 }

@@ -4,11 +4,9 @@
 #ifndef REALTIME_PG_MESSAGES_LOCK_H_
 #define REALTIME_PG_MESSAGES_LOCK_H_
 
-#include "pg/pg.h"
-
-extern "C" {
-#include "utils/timestamp.h"
-}
+#include <chrono>
+#include <cstdint>
+#include <optional>
 
 namespace realtime {
 
@@ -24,7 +22,7 @@ class MessagesLock {
   Outcome Take();
 
  private:
-  TimestampTz last_busy_ = 0;
+  std::optional<std::chrono::steady_clock::time_point> last_busy_;
 };
 
 }  // namespace realtime

@@ -11,7 +11,8 @@
 namespace realtime {
 namespace {
 
-constexpr int64_t kRetryMs = 20;       // an attempt costs about a millisecond
+constexpr int64_t kRetryMs = 20;       // an attempt costs about a millisecond ...
+constexpr size_t kMaxShare = 5;        // ... and several tables ask so much more often, that no one waits for many others
 constexpr int64_t kLongWaitMs = 5000;  // worth a line in the log
 
 }  // namespace
@@ -31,28 +32,43 @@ const StreamCommit* Parking::oldest() const {
   return oldest;
 }
 
+bool Parking::HoldsFor(const Audience& audience) const {
+  return std::any_of(tables_.begin(), tables_.end(), [&](const Table& table) {
+    return std::any_of(table.shapes.begin(), table.shapes.end(), [&](const std::shared_ptr<RelationFeed>& shape) {
+      return audience.Matches(shape->info().schema, shape->info().table);
+    });
+  });
+}
+
+void Parking::ForgetPositions() {
+  for (Table& table : tables_) {
+    for (StreamRow& row : table.rows) row.position.commit->confirmable_lsn = 0;
+  }
+}
+
 void Parking::Add(StreamRow row, int64_t now_ms) {
   const uint32_t relation = row.relation->info().oid;
   auto held = std::find_if(tables_.begin(), tables_.end(), [=](const Table& table) { return table.relation == relation; });
   if (held == tables_.end()) {
     if (tables_.empty()) next_retry_ms_ = now_ms + kRetryMs;
-    held = tables_.insert(tables_.end(), Table{relation, {}, now_ms});
+    held = tables_.insert(tables_.end(), Table{relation, {}, {}, now_ms});
   }
   ++rows_;
   bytes_ += row.bytes();
+  if (held->shapes.empty() || held->shapes.back() != row.relation) held->shapes.push_back(row.relation);
   held->rows.push_back(std::move(row));
 }
 
-bool Parking::Drain(const Deliver& deliver, const std::function<bool()>& may_go_on, bool* locked) {
+Parking::Drained Parking::Drain(const Deliver& deliver, const std::function<bool()>& may_go_on) {
   std::deque<StreamRow>& rows = tables_.front().rows;
-  while (!rows.empty() && may_go_on()) {
-    *locked = deliver(rows.front()) == Dispatcher::Outcome::kLocked;
-    if (*locked) return false;
+  while (!rows.empty()) {
+    if (!may_go_on()) return Drained::kInterrupted;
+    if (deliver(rows.front()) == Dispatcher::Outcome::kLocked) return Drained::kLocked;
     --rows_;
     bytes_ -= rows.front().bytes();
     rows.pop_front();
   }
-  return rows.empty();
+  return Drained::kAll;
 }
 
 void Parking::Rotate() {
@@ -64,15 +80,18 @@ void Parking::Retry(const Deliver& deliver, const std::function<bool()>& may_go_
   if (now_ms < next_retry_ms()) return;
   next_retry_ms_ = now_ms;
   while (!tables_.empty()) {
-    bool locked = false;
-    if (Drain(deliver, may_go_on, &locked)) {
+    const Drained drained = Drain(deliver, may_go_on);
+    if (drained == Drained::kInterrupted) {
+      // The next turn begins with another one: this one's rows may be slow to judge.
+      return Rotate();
+    }
+    if (drained == Drained::kAll) {
       tables_.pop_front();
       continue;
     }
-    if (!locked) return;  // out of time
     LogLongWait(tables_.front(), now_ms);
     Rotate();
-    next_retry_ms_ = now_ms + kRetryMs;
+    next_retry_ms_ = now_ms + kRetryMs / static_cast<int64_t>(std::min(tables_.size(), kMaxShare));
     return;
   }
 }

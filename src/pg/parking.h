@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include "pg/dispatcher.h"
 #include "pg/stream_row.h"
@@ -20,13 +22,17 @@ class Parking {
   bool full() const;
   size_t rows() const { return rows_; }
   size_t bytes() const { return bytes_; }
+  // Whether a row of it may concern the audience, by the names that its table had.
+  bool HoldsFor(const Audience& audience) const;
   // The commit of the oldest row; null when empty.
   const StreamCommit* oldest() const;
+  // Commits of all rows get zero as what may be confirmed.
+  void ForgetPositions();
 
   // `since_ms`: now.
   void Add(StreamRow row, int64_t now_ms);
 
-  // Asks again, table after table, until one is still locked. Stops when may_go_on() says so; next_retry_ms() is then now.
+  // Asks again, table after table. Stops when may_go_on() says so; next_retry_ms() is then now, unless a table is locked.
   using Deliver = std::function<Dispatcher::Outcome(const StreamRow&)>;
   void Retry(const Deliver& deliver, const std::function<bool()>& may_go_on, int64_t now_ms);
   int64_t next_retry_ms() const { return tables_.empty() ? INT64_MAX : next_retry_ms_; }
@@ -35,10 +41,12 @@ class Parking {
   struct Table {
     uint32_t relation = 0;
     std::deque<StreamRow> rows;  // never empty
+    std::vector<std::shared_ptr<RelationFeed>> shapes;  // of the rows, in their order
     int64_t since_ms = 0;
   };
-  // Whether everything of the first table is done.
-  bool Drain(const Deliver& deliver, const std::function<bool()>& may_go_on, bool* locked);
+  enum class Drained : uint8_t { kAll, kLocked, kInterrupted };
+  // The first table.
+  Drained Drain(const Deliver& deliver, const std::function<bool()>& may_go_on);
   void Rotate();
   static void LogLongWait(const Table& table, int64_t now_ms);
 

@@ -142,6 +142,14 @@ void PlanAsExpression(Node* condition, PolicyPlan* plan) {
   plan->kind = allow ? PolicyPlan::Kind::kAllow : PolicyPlan::Kind::kDeny;
 }
 
+void KeepOnlyDemand(const Table& table, PolicyPlan* plan) {
+  PolicyDemand demand = FindOnlyDemand(table, plan->expression);
+  if (!demand.key.valid()) return;
+  plan->demand = demand;  // parts of the expression, which the plan keeps
+  fmgr_info_cxt(demand.equality, &plan->equality, plan->context);
+  plan->only_demand = true;
+}
+
 void CompileQuals(const Table& table, Query* query, List* quals, PolicyPlan* plan) {
   QualFacts facts = {};
   quals = UnwrapScalarSelects(quals);
@@ -166,8 +174,9 @@ void CompileQuals(const Table& table, Query* query, List* quals, PolicyPlan* pla
   plan->identity_bound = FunctionLookups().immutable != before;
   plan->closed = plan->kind == PolicyPlan::Kind::kExpression && !plan->runs_user_code && !plan->identity_bound &&
                  IsClosed(table, plan->columns, plan->expression);
-  if (!demand.key.valid() || plan->identity_bound) return;
-  plan->demand = {demand.key, Keep(plan, demand.value)};
+  if (plan->closed) KeepOnlyDemand(table, plan);
+  if (plan->only_demand || !demand.key.valid() || plan->identity_bound) return;
+  plan->demand = {demand.key, Keep(plan, demand.value), demand.equality};
 }
 
 }  // namespace

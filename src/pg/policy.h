@@ -51,6 +51,9 @@ struct PolicyPlan {
 
   MemoryContext context = nullptr;  // owns the trees below
   PolicyDemand demand;
+  // The policy is closed and says nothing but the demand: it shows exactly the rows whose column equals the value.
+  bool only_demand = false;
+  FmgrInfo equality = {};  // of such a demand
   Expr* expression = nullptr;
   PlannedStmt* statement = nullptr;
 };

@@ -71,18 +71,27 @@ bool RunExpression(PolicyState* state) {
   return !is_null && DatumGetBool(value);
 }
 
+// False: a type's own code ran, and is part of no policy: nothing of what it has set is left.
+bool LoadColumns(const PolicyPlan& plan, Batch* batch, TableRow* row) {
+  const uint64_t before = FunctionLookups().all;
+  for (AttrNumber attno : plan.columns) row->Load(attno);
+  if (FunctionLookups().all == before) return true;
+  batch->scope()->Renew();
+  return false;
+}
+
 }  // namespace
 
 bool CheckPolicy(const PolicyPlan& plan, PolicyState* state, Batch* batch, TableRow* row) {
   if (plan.kind == PolicyPlan::Kind::kAllow) return true;
   if (plan.kind == PolicyPlan::Kind::kDeny) return false;
   if (state->answered && state->epoch == batch->epoch()) return state->answer;
-  for (AttrNumber attno : plan.columns) row->Load(attno);
+  const bool loaded_quietly = LoadColumns(plan, batch, row);
   if (state->epoch != batch->epoch()) StartState(plan, state, batch, row);
   uint64_t before = FunctionLookups().all;
   bool visible = plan.kind == PolicyPlan::Kind::kQuery ? RunQuery(state) : RunExpression(state);
   // Some is found only while it runs: the check of a domain inside an array that is made from text.
-  if (FunctionLookups().all != before) state->user_code = true;
+  if (FunctionLookups().all != before || !loaded_quietly) state->user_code = true;
   if (plan.closed && plan.columns.empty() && !state->user_code) {
     state->answered = true;
     state->answer = visible;

@@ -30,7 +30,7 @@ bool TakeEquality(const Table& table, const OpExpr* op, Node* column_side, Node*
   if (left != right) return false;
   IndexKey key = FindIndexKey(*column, left, op->opno, op->inputcollid);
   if (!key.valid() || !IsIdentityOnly(value_side)) return false;
-  *demand = {key, reinterpret_cast<Expr*>(value_side)};
+  *demand = {key, reinterpret_cast<Expr*>(value_side), get_opcode(op->opno)};
   return true;
 }
 
@@ -72,6 +72,12 @@ PolicyDemand FindPolicyDemand(const Table& table, List* quals) {
   foreach (cell, quals) {
     if (PlanConjunct(table, static_cast<Node*>(lfirst(cell)), &demand)) break;
   }
+  return demand;
+}
+
+PolicyDemand FindOnlyDemand(const Table& table, Expr* planned) {
+  PolicyDemand demand;
+  if (IsA(planned, OpExpr)) TakeConjunct(table, reinterpret_cast<Node*>(planned), &demand);
   return demand;
 }
 

@@ -8,6 +8,7 @@
 extern "C" {
 #include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 #include "utils/typcache.h"
@@ -44,7 +45,24 @@ uint32_t HashValue(const IndexKey& key, Datum value) {
   return DatumGetUInt32(OidFunctionCall1Coll(key.hash_function, key.collation, value));
 }
 
+PredicateIndex::~PredicateIndex() {
+  if (values_) MemoryContextDelete(values_);
+}
+
+Datum PredicateIndex::Keep(Datum value, bool by_value, int length) {
+  if (by_value) return value;
+  if (values_ == nullptr) {
+    values_ = AllocSetContextCreate(TopMemoryContext, "realtime index values", ALLOCSET_SMALL_SIZES);
+  }
+  MemoryContext caller = MemoryContextSwitchTo(values_);
+  Datum copy = datumCopy(value, by_value, length);
+  MemoryContextSwitchTo(caller);
+  return copy;
+}
+
 void PredicateIndex::Clear() {
+  if (values_) MemoryContextDelete(values_);
+  values_ = nullptr;
   for_all_.clear();
   columns_.clear();
   by_policy_ = false;
@@ -62,18 +80,16 @@ void PredicateIndex::Add(Seat* seat, const SeatPlace& place) {
   if (place.rows != SeatPlace::Rows::kWithValue) return;
   auto* column = const_cast<IndexedColumn*>(Look(place.key));
   if (column == nullptr) column = &columns_.emplace_back(IndexedColumn{place.key, {}, {}});
-  column->seats[place.hash].push_back(seat);
+  column->seats.Add(place.hash, seat);
   // A policy's demand is the new row's in any case.
-  if (!place.by_policy && seat->audience->old) column->leavable[place.hash].push_back(seat);
+  if (!place.by_policy && seat->audience->old) column->leavable.Add(place.hash, seat);
 }
 
 size_t PredicateIndex::Count(const SeatPlace& place) const {
   if (place.rows == SeatPlace::Rows::kAll) return std::numeric_limits<size_t>::max();
   if (place.rows == SeatPlace::Rows::kNone) return 0;
   const IndexedColumn* column = Look(place.key);
-  if (column == nullptr) return 0;
-  auto found = column->seats.find(place.hash);
-  return found == column->seats.end() ? 0 : found->second.size();
+  return column == nullptr ? 0 : column->seats.Find(place.hash).size();
 }
 
 bool PredicateIndex::Find(TableRow* row, bool policies_judge_it, std::vector<Seat*>* found) const {
@@ -84,10 +100,10 @@ bool PredicateIndex::Find(TableRow* row, bool policies_judge_it, std::vector<Sea
     if (!row->Has(attno)) return false;
     row->Load(attno);
     if (row->is_null(attno)) continue;
-    auto seats = column.seats.find(HashValue(column.key, row->value(attno)));
-    if (seats != column.seats.end()) found->insert(found->end(), seats->second.begin(), seats->second.end());
+    auto seats = column.seats.Find(HashValue(column.key, row->value(attno)));
+    found->insert(found->end(), seats.begin(), seats.end());
   }
-  std::sort(found->begin(), found->end(), ByPosition);
+  if (found->size() > 1) std::sort(found->begin(), found->end(), ByPosition);
   size_t matched = found->size();
   found->insert(found->end(), for_all_.begin(), for_all_.end());
   std::inplace_merge(found->begin(), found->begin() + static_cast<std::ptrdiff_t>(matched), found->end(), ByPosition);
@@ -102,8 +118,8 @@ void PredicateIndex::FindLeft(TableRow* old_row, TableRow* new_row, std::vector<
     new_row->ForgetLoaded();
     old_row->Load(attno);
     if (old_row->is_null(attno)) continue;
-    auto seats = column.leavable.find(HashValue(column.key, old_row->value(attno)));
-    if (seats != column.leavable.end()) found->insert(found->end(), seats->second.begin(), seats->second.end());
+    auto seats = column.leavable.Find(HashValue(column.key, old_row->value(attno)));
+    found->insert(found->end(), seats.begin(), seats.end());
   }
   old_row->ForgetLoaded();
   if (static_cast<size_t>(matched) == found->size()) return;

@@ -8,11 +8,11 @@
 #define REALTIME_PG_PREDICATE_INDEX_H_
 
 #include <cstdint>
-#include <unordered_map>
 #include <vector>
 
 #include "pg/catalog.h"
 #include "pg/pg.h"
+#include "pg/seat_table.h"
 #include "pg/table_row.h"
 
 namespace realtime {
@@ -46,7 +46,15 @@ struct SeatPlace {
 
 class PredicateIndex {
  public:
+  PredicateIndex() = default;
+  ~PredicateIndex();
+  PredicateIndex(const PredicateIndex&) = delete;
+  PredicateIndex& operator=(const PredicateIndex&) = delete;
+
   void Clear();
+
+  // A copy that lives until Clear(): the values of the seats. May raise.
+  Datum Keep(Datum value, bool by_value, int length);
 
   // Seats are added in order of their position.
   void Add(Seat* seat, const SeatPlace& place);
@@ -62,14 +70,15 @@ class PredicateIndex {
  private:
   struct IndexedColumn {
     IndexKey key;
-    std::unordered_map<uint32_t, std::vector<Seat*>> seats;
-    std::unordered_map<uint32_t, std::vector<Seat*>> leavable;  // those of them that are found by the old row's value too
+    SeatTable seats;
+    SeatTable leavable;  // those of them that are found by the old row's value too
   };
   const IndexedColumn* Look(const IndexKey& key) const;
 
   std::vector<Seat*> for_all_;
   std::vector<IndexedColumn> columns_;  // few: one for each way in which policies and filters name a column
   bool by_policy_ = false;  // a seat's place is
+  MemoryContext values_ = nullptr;
 };
 
 }  // namespace realtime

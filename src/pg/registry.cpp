@@ -39,6 +39,8 @@ std::string KeyOf(const Identity& identity, const Binding& binding) {
 
 bool ByChannel(const Member& a, const Member& b) { return a.channel < b.channel; }
 
+bool Contains(const std::vector<uint32_t>& ids, uint32_t id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+
 }  // namespace
 
 bool StartPoint::Includes(uint32_t xid, uint64_t commit_lsn) const {
@@ -61,19 +63,15 @@ TargetList Audience::TargetsFor(uint32_t xid, uint64_t commit_lsn) {
   return list;
 }
 
-void Audience::CountUnsettled() {
-  auto unsettled = [](const Member& member) { return !member.settled(); };
-  unsettled_ = static_cast<size_t>(std::count_if(members_.begin(), members_.end(), unsettled));
-  settled_ = nullptr;
-}
-
 // All members at once: thousands that join together would else be looked for one by one.
 void Audience::Settle(uint64_t commit_lsn) {
   if (unsettled_ == 0) return;
   for (Member& member : members_) {
-    if (member.start && commit_lsn >= member.start->lsn) member.start = nullptr;
+    if (!member.start || commit_lsn < member.start->lsn) continue;
+    member.start = nullptr;
+    if (member.settled()) --unsettled_;
   }
-  CountUnsettled();
+  settled_ = nullptr;
 }
 
 // Channel ids rise, so this is an append but for channels whose token was refreshed.
@@ -95,10 +93,12 @@ void Audience::SetHeld(ChannelId channel, uint32_t binding_id, bool held) {
   auto [first, last] = std::equal_range(members_.begin(), members_.end(), Member{channel, 0, nullptr}, ByChannel);
   for (auto member = first; member != last; ++member) {
     if (member->binding_id != binding_id || member->held == held) continue;
+    if (!member->settled()) --unsettled_;
     member->held = held;
     member->start = nullptr;
+    if (!member->settled()) ++unsettled_;
   }
-  CountUnsettled();
+  settled_ = nullptr;
 }
 
 std::shared_ptr<Audience> Registry::FindOrAdd(const std::shared_ptr<const Identity>& identity, const Binding& binding) {
@@ -125,17 +125,18 @@ void Registry::Add(const Subscribe& request, std::shared_ptr<const StartPoint> s
   if (found != channels_.end()) {
     start = found->second.start;
     channel.held = found->second.held;
+    channel.released = found->second.released;
     Leave(request.channel, found->second);
   }
   channel.start = start;
   for (const Binding& binding : request.bindings) {
     std::shared_ptr<Audience> audience = FindOrAdd(request.identity, binding);
-    const bool held = std::find(channel.held.begin(), channel.held.end(), binding.id) != channel.held.end();
-    audience->Join({request.channel, binding.id, start, held});
+    const bool released = Contains(channel.released, binding.id);
+    audience->Join({request.channel, binding.id, released ? nullptr : start, Contains(channel.held, binding.id)});
     channel.audiences.push_back(std::move(audience));
     channel.binding_ids.push_back(binding.id);
   }
-  if (start && found == channels_.end()) starting_.push_back(request.channel);
+  if (start && found == channels_.end()) starting_.push_back({request.channel, start});
   channels_[request.channel] = std::move(channel);
   Compact();
 }
@@ -153,8 +154,12 @@ void Registry::Remove(ChannelId id) {
   if (found == channels_.end()) return;
   Leave(id, found->second);
   channels_.erase(found);
-  std::erase(starting_, id);
   Compact();
+}
+
+bool Registry::IsStale(const Starting& starting) const {
+  auto found = channels_.find(starting.channel);
+  return found == channels_.end() || found->second.start != starting.start;
 }
 
 bool Registry::Hold(ChannelId id, uint32_t binding_id) {
@@ -172,7 +177,7 @@ void Registry::Release(ChannelId id, uint32_t binding_id) {
   auto found = channels_.find(id);
   if (found == channels_.end()) return;
   Channel& channel = found->second;
-  std::erase(channel.held, binding_id);
+  if (std::erase(channel.held, binding_id) > 0) channel.released.push_back(binding_id);
   for (size_t i = 0; i < channel.audiences.size(); ++i) {
     if (channel.binding_ids[i] == binding_id) channel.audiences[i]->SetHeld(id, binding_id, false);
   }
@@ -182,23 +187,31 @@ std::shared_ptr<Audience> Registry::Held(ChannelId id, uint32_t binding_id) cons
   auto found = channels_.find(id);
   if (found == channels_.end()) return nullptr;
   const Channel& channel = found->second;
-  if (std::find(channel.held.begin(), channel.held.end(), binding_id) == channel.held.end()) return nullptr;
+  if (!Contains(channel.held, binding_id)) return nullptr;
   auto position = std::find(channel.binding_ids.begin(), channel.binding_ids.end(), binding_id);
+  if (position == channel.binding_ids.end()) return nullptr;
   return channel.audiences[static_cast<size_t>(position - channel.binding_ids.begin())];
 }
 
+// Each audience is settled once, however many of its members start here.
 void Registry::OnCommit(uint64_t commit_lsn) {
-  if (starting_.empty()) return;
-  std::erase_if(starting_, [&](ChannelId id) {
-    Channel& channel = channels_.at(id);
-    if (commit_lsn < channel.start->lsn) return false;
+  std::vector<Audience*> settling;
+  for (; !starting_.empty() && commit_lsn >= starting_.front().start->lsn; starting_.pop_front()) {
+    if (IsStale(starting_.front())) continue;
+    Channel& channel = channels_.at(starting_.front().channel);
     channel.start = nullptr;
-    for (const std::shared_ptr<Audience>& audience : channel.audiences) audience->Settle(commit_lsn);
-    return true;
-  });
+    for (const std::shared_ptr<Audience>& audience : channel.audiences) settling.push_back(audience.get());
+  }
+  std::sort(settling.begin(), settling.end());
+  settling.erase(std::unique(settling.begin(), settling.end()), settling.end());
+  for (Audience* audience : settling) audience->Settle(commit_lsn);
 }
 
 void Registry::Compact() {
+  if (starting_.size() > starting_limit_) {
+    std::erase_if(starting_, [this](const Starting& starting) { return IsStale(starting); });
+    starting_limit_ = 2 * starting_.size() + kSpareStarting;
+  }
   if (dead_ <= kCompactAbove || dead_ * 2 <= audiences_.size()) return;
   std::erase_if(audiences_, [](const std::shared_ptr<Audience>& audience) { return audience->dead(); });
   std::erase_if(by_key_, [](const auto& entry) {

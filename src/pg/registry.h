@@ -7,6 +7,7 @@
 #define REALTIME_PG_REGISTRY_H_
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -37,14 +38,24 @@ struct Member {
 };
 
 class Audience {
+  // First, with what is next to it: every row that concerns the audience looks here, and mostly no cache holds it.
+  std::vector<Member> members_;  // by channel
+  TargetList settled_;      // all members, when all are settled; null when stale
+  size_t unsettled_ = 0;    // members that are not
+
  public:
+  EventMask events = kAllEvents;
+  bool old = false;  // wants the rows that leave its filters
   std::shared_ptr<const Identity> identity;
   std::string schema;
   std::string table;
-  EventMask events = kAllEvents;
   std::vector<FilterClause> filters;
   std::vector<std::string> columns;
-  bool old = false;  // wants the rows that leave its filters
+
+  struct Counts {
+    uint64_t matched = 0;  // changes that passed filters and policies
+    uint64_t errors = 0;   // events without data
+  } counts;
 
   bool wildcard() const { return schema == "*" || table == "*"; }
   bool Matches(const std::string& schema_name, const std::string& table_name) const {
@@ -61,10 +72,6 @@ class Audience {
   void Leave(ChannelId channel);
   void Settle(uint64_t commit_lsn);
   void SetHeld(ChannelId channel, uint32_t binding_id, bool held);
-  void CountUnsettled();
-  std::vector<Member> members_;  // by channel
-  TargetList settled_;      // all members, when all are settled; null when stale
-  size_t unsettled_ = 0;    // members that are not
 };
 
 class Registry {
@@ -84,6 +91,9 @@ class Registry {
   std::shared_ptr<Audience> Held(ChannelId channel, uint32_t binding_id) const;
   size_t channel_count() const { return channels_.size(); }
 
+  // A row of realtime.stat_subscriptions for each of its bindings.
+  void Describe(const Subscriber& subscriber, ViewRows* rows) const;
+
   // A commit begins: start points at or before it are dropped.
   void OnCommit(uint64_t commit_lsn);
 
@@ -96,18 +106,28 @@ class Registry {
     std::vector<std::shared_ptr<Audience>> audiences;
     std::vector<uint32_t> binding_ids;  // of the audiences
     std::vector<uint32_t> held;         // bindings that are
+    std::vector<uint32_t> released;     // bindings that were: their start is behind them
+    std::shared_ptr<const StartPoint> start;
+  };
+  // A channel that had a start point when it came. Stale when the channel has gone, or has none any more.
+  struct Starting {
+    ChannelId channel;
     std::shared_ptr<const StartPoint> start;
   };
   std::shared_ptr<Audience> FindOrAdd(const std::shared_ptr<const Identity>& identity, const Binding& binding);
   void Leave(ChannelId id, const Channel& channel);
   void Compact();
+  bool IsStale(const Starting& starting) const;
 
   std::unordered_map<ChannelId, Channel> channels_;
   std::vector<std::shared_ptr<Audience>> audiences_;
   std::unordered_map<std::string, std::weak_ptr<Audience>> by_key_;
-  std::vector<ChannelId> starting_;  // channels with a start point
+  std::deque<Starting> starting_;  // by their positions, which rise
+  size_t starting_limit_ = kSpareStarting;  // stale ones are looked for above
   size_t dead_ = 0;
   uint64_t layout_ = 1;
+
+  static constexpr size_t kSpareStarting = 1024;
 };
 
 }  // namespace realtime

@@ -20,6 +20,7 @@ namespace realtime {
 namespace {
 
 constexpr size_t kSpareProjections = 64;
+constexpr size_t kNodeBytes = 64;  // of a name on the heap
 
 }  // namespace
 
@@ -46,7 +47,21 @@ bool RelationFeed::IsCurrent() const {
   return generation_ == invalidation::Generation() && seated_ == listeners_.size() && placed_ == seats_.size();
 }
 
+size_t RelationFeed::TakeBytes() {
+  if (counted_) return 0;
+  counted_ = true;
+  return sizeof(RelationFeed) + info_.columns.size() * (sizeof(RelationColumn) + kNodeBytes);
+}
+
 void RelationFeed::Release() {
+  Unload();
+  layout_ = 0;
+  cursor_ = 0;
+  listeners_ = {};
+  map_ = {};
+}
+
+void RelationFeed::Unload() {
   index_.Clear();
   placed_ = 0;
   events_ = 0;
@@ -61,7 +76,7 @@ void RelationFeed::Release() {
 }
 
 bool RelationFeed::LoadToday(Batch* batch) {
-  Release();
+  Unload();
   generation_ = invalidation::Generation();
   PgError error;
   bool* exists = &exists_;

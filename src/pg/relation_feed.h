@@ -42,8 +42,11 @@ struct Seat {
   std::shared_ptr<Audience> audience;
   Access* access = nullptr;
   const Projection* projection = nullptr;
-  FilterPlan filter;
   bool filter_failed = false;  // it no longer fits the table: each change is an error event
+  // Of a policy that is only_demand: the value demanded, in the index's memory. Not null.
+  bool value_known = false;
+  Datum demanded_value = 0;
+  FilterPlan filter;
   std::unique_ptr<PolicyPlan> own_policy;  // when the compiled policy depends on the identity
   PolicyState state;
 };
@@ -83,8 +86,15 @@ class RelationFeed {
   Readiness Prepare(Batch* batch);
   // Whether Prepare would rebuild anything.
   bool IsCurrent() const;
-  // Forgets everything that Prepare would rebuild. End all policy states of this relation's seats before.
+  // Forgets everything that Prepare and HasListeners would rebuild, so that audiences that are gone can go. End all policy
+  // states of this relation's seats before.
   void Release();
+  bool has_seats() const { return !seats_.empty(); }
+  // Whether it knows audiences by an earlier layout of the registry.
+  bool IsOutdated() const { return layout_ != 0 && layout_ != registry_->layout(); }
+
+  // What the announcement takes of memory, asked for once: its first row that is kept for later answers for it.
+  size_t TakeBytes();
 
   // Puts a tuple of the stream into today's columns. Those that the stream does not know, or knows otherwise (renamed,
   // another type), stay absent.
@@ -93,6 +103,7 @@ class RelationFeed {
 
  private:
   void FindListeners();
+  void Unload();
   bool LoadToday(Batch* batch);
   void MapColumns();
   void DropUnusedProjections();
@@ -103,6 +114,7 @@ class RelationFeed {
   RelationInfo info_;
   const Registry* registry_;
   const bool is_messages_;
+  bool counted_ = false;     // TakeBytes was asked
   uint64_t layout_ = 0;      // of the registry, for cursor_
   size_t cursor_ = 0;        // audiences before it have been looked at
   std::vector<std::shared_ptr<Audience>> listeners_;  // those that match by name, in order

@@ -27,6 +27,7 @@ constexpr int64_t kSlowCreationMs = 3000;
 constexpr int kHopelessFailures = 8;
 constexpr char kFailedText[] = "the replication connection failed, see the server's log";
 constexpr char kUndefinedObject[] = "42704";
+constexpr char kLacksResources[] = "53";  // the class of such errors
 
 }  // namespace
 
@@ -198,7 +199,7 @@ void Replication::ContinueStarting(int64_t now_ms) {
   new_slot_ = false;
   if (!missed_pending_.empty()) missed_ = std::move(missed_pending_);
   missed_pending_.clear();
-  condition_.Clear("the change stream is available");
+  if (relapses_ <= 1) condition_.Clear("the change stream is available");
 }
 
 // ---- the stream ----
@@ -225,7 +226,8 @@ void Replication::Reject(int64_t now_ms) {
 void Replication::Confirm(uint64_t lsn, bool at_once, int64_t now_ms) {
   if (lsn > confirmed_lsn_) {
     confirmed_lsn_ = lsn;
-    failures_ = 0;
+    if (state_ == State::kStreaming) condition_.Clear("the change stream is available");
+    failures_ = relapses_ = 0;
     backoff_ms_ = 0;
     report_due_ = true;
     link_.SetConfirmed(lsn);
@@ -267,8 +269,8 @@ void Replication::Supervise(int64_t now_ms) {
 
 // ---- failures and ends ----
 
-void Replication::Trouble(const std::string& reason, const std::string& hint) {
-  condition_.Set(reason, hint);
+void Replication::Trouble(const std::string& reason, const std::string& hint, const char* code) {
+  condition_.Set(code + reason, hint);
   cause_ = reason;
 }
 
@@ -281,7 +283,10 @@ void Replication::OnLinkFailure(int64_t now_ms) {
   creating_ = false;
   Trouble("the change stream is not available: " + error, HintForStreamError(error, conninfo_));
   cause_ = kFailedText;  // the server's own words may name paths and roles: they are for the log
-  if (was_streaming) failures_++;
+  // A full disk, or no connection left: no fault of what is decoded. The limits of the slot's lag and age hold meanwhile.
+  const bool lacks_resources = sqlstate.starts_with(kLacksResources);
+  if (was_streaming && !lacks_resources) failures_++;
+  if (was_streaming) relapses_++;
   undefined_object_ = was_streaming && sqlstate == kUndefinedObject;
   if (have_slot_ && was_streaming && failures_ >= kHopelessFailures) {
     return Renew(kFailedText, now_ms);

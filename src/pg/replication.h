@@ -71,6 +71,8 @@ class Replication {
   // Positions up to lsn need not be sent again. Reported to the server at once or within kReportMs.
   void Confirm(uint64_t lsn, bool at_once, int64_t now_ms);
   uint64_t received_lsn() const { return link_.received_lsn(); }
+  // The slot's confirmed position, as of the last look at it (kCheckMs); zero: not looked at yet.
+  uint64_t slot_lsn() const { return slot_lsn_; }
   uint64_t confirmed_lsn() const { return confirmed_lsn_; }
   const std::string& slot_name() const { return slot_name_; }
 
@@ -107,7 +109,8 @@ class Replication {
   void FollowPublications(const StreamPublications& existing, int64_t now_ms);
   void NoteMissingPublication(bool exists);
   void ContinueReleasing(int64_t now_ms);
-  void Trouble(const std::string& reason, const std::string& hint = "");
+  // `code` is for the log alone: who waits is told the reason.
+  void Trouble(const std::string& reason, const std::string& hint = "", const char* code = "StartReplicationFailed: ");
   void ContinueDropping(int64_t now_ms);
   void WaitForRelease(int active_pid, int64_t now_ms);
   void OnSlotGone(int64_t now_ms);
@@ -137,7 +140,8 @@ class Replication {
   bool new_slot_ = false;      // and the stream on it has not started yet
   int64_t backoff_ms_ = 0;
   bool undefined_object_ = false;  // decoding failed for the lack of something
-  int failures_ = 0;        // of the stream, without progress in between
+  int failures_ = 0;        // of the stream, without progress in between, that repeating may not mend
+  int relapses_ = 0;        // all of them: a stream that starts and fails again is not told to be available each time
   int walsender_pid_ = 0;   // the last one of ours that was seen
   int64_t checked_ms_ = 0;  // slot and publications
 
@@ -151,6 +155,7 @@ class Replication {
   Condition no_publication_;   // somebody waits for changes, and the stream carries none
 
   uint64_t confirmed_lsn_ = 0;
+  uint64_t slot_lsn_ = 0;
   StallClock stall_;  // of the slot's confirmed position
   bool report_due_ = false;
   int64_t reported_ms_ = 0;

@@ -29,7 +29,7 @@ bool Replication::CheckSlot(int64_t now_ms) {
   }
   if (!slot.ours) {
     Trouble("replication slot \"" + slot_name_ + "\" exists and belongs to something else",
-            "Drop it, or set realtime.slot_name to another name.");
+            "Drop it, or set realtime.slot_name to another name.", "ReplicationSlotBeingUsed: ");
     RetryAfter(kRecheckMs, now_ms);
     return false;
   }
@@ -42,7 +42,7 @@ bool Replication::CheckSlot(int64_t now_ms) {
 
 // The slot cannot be continued: what happens between its end and the next one's start is missed.
 void Replication::Renew(const std::string& reason, int64_t now_ms) {
-  Log(LogLevel::kWarning, "the change stream starts over with a new replication slot: " + reason);
+  Log(LogLevel::kWarning, "ChangesMissed: the change stream starts over with a new replication slot: " + reason);
   missed_pending_ = reason;
   failures_ = 0;
   DropSlotNow(now_ms);
@@ -55,6 +55,7 @@ bool Replication::TooFarBehind(uint64_t lsn) {
 }
 
 bool Replication::RenewIfLost(const SlotView& slot, int64_t now_ms) {
+  slot_lsn_ = slot.confirmed_lsn;
   if (slot.invalidated) {
     Renew("the replication slot was invalidated because its WAL was removed", now_ms);
     return true;
@@ -78,6 +79,7 @@ void Replication::KeepSlot(int64_t now_ms) {
 void Replication::DropSlotNow(int64_t now_ms) {
   EndWalsender();
   have_slot_ = creating_ = new_slot_ = false;
+  slot_lsn_ = 0;
   report_due_ = false;
   started_.reset();
   Enter(State::kDropping, now_ms, now_ms);
@@ -105,7 +107,8 @@ void Replication::WaitForRelease(int active_pid, int64_t now_ms) {
   if (ours && now_ms - entered_ms_ >= kQuietEndMs) kill(active_pid, SIGTERM);
   if (now_ms - entered_ms_ < kReleaseMs) return;
   Trouble("replication slot \"" + slot_name_ + "\" is in use by process " + std::to_string(active_pid),
-          ours ? "" : "If that is not a worker of this server, set realtime.slot_name to another name.");
+          ours ? "" : "If that is not a worker of this server, set realtime.slot_name to another name.",
+          "ReplicationSlotBeingUsed: ");
   next_step_ms_ = now_ms + kCheckMs;
 }
 

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "utils/guc.h"
+#include "utils/portal.h"
 }
 
 namespace realtime {
@@ -35,6 +36,7 @@ void RoleScope::Enter(uint32_t role_oid, const char* role_name, const Identity* 
   SetUserIdAndSecContext(role_oid, saved_context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
   active_ = true;
   role_oid_ = role_oid;
+  role_name_ = role_name;
   identity_ = identity;
   topic_ = topic;
 }
@@ -53,9 +55,15 @@ void RoleScope::Switch(const Identity* identity, const char* topic) {
 
 void RoleScope::Leave() {
   if (!active_) return;
+  PortalHashTableDeleteAll();  // the next function may call a cursor by the same name
   SetUserIdAndSecContext(saved_user_, saved_context_);
   AtEOXact_GUC(false, nest_level_);
   active_ = false;
+}
+
+void RoleScope::Renew() {
+  Leave();
+  Enter(role_oid_, role_name_, identity_, topic_);
 }
 
 void RoleScope::Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh, const char* topic) {

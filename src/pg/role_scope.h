@@ -4,7 +4,8 @@
 // Entering opens a GUC nest level, sets `role`, realtime.topic and the request.* settings in it, then switches the user with
 // SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION: from there SET ROLE, SET SESSION AUTHORIZATION and
 // set_config('role', ...) are errors, and whatever else the code sets is undone when the scope is left (user and context
-// first, then the GUC level). With a plain SET ROLE a policy function could become superuser.
+// first, then the GUC level), and cursors that it has left open are closed. With a plain SET ROLE a policy function could
+// become superuser.
 // Database thread only. Enter and Leave may raise; an aborted transaction leaves every scope, so after a caught error
 // forget it with Forget().
 #ifndef REALTIME_PG_ROLE_SCOPE_H_
@@ -30,6 +31,9 @@ class RoleScope {
   // either is freed.
   void Ensure(uint32_t role_oid, const char* role_name, const Identity* identity, bool fresh, const char* topic = nullptr);
 
+  // Undoes what code in the scope has set, and goes on as whom it was entered.
+  void Renew();
+
   bool active() const { return active_; }
   void Forget() { active_ = false; }
 
@@ -38,6 +42,7 @@ class RoleScope {
 
   bool active_ = false;
   uint32_t role_oid_ = 0;
+  const char* role_name_ = nullptr;
   const Identity* identity_ = nullptr;
   const char* topic_ = nullptr;
   uint32_t saved_user_ = 0;

@@ -26,6 +26,7 @@ char* ssl_key_file;
 char* trusted_proxies;
 char* allowed_origins;
 char* jwt_secret;
+char* metrics_token;
 char* jwt_secret_next;
 char* jwt_secret_file;
 char* jwks;
@@ -37,6 +38,7 @@ char* secret_role;
 char* topic;
 bool ssl;
 bool private_only;
+bool inspector;
 int port;
 int max_slot_lag_mb;
 int max_slot_age_ms;
@@ -70,6 +72,7 @@ const char* ShowSecret(const char* value) {
   if (value == nullptr || value[0] == '\0') return "";
   return IsTransactionState() && superuser() ? value : "********";
 }
+const char* ShowMetricsToken() { return ShowSecret(metrics_token); }
 const char* ShowJwtSecret() { return ShowSecret(jwt_secret); }
 const char* ShowJwtSecretNext() { return ShowSecret(jwt_secret_next); }
 const char* ShowJwks() { return ShowSecret(jwks); }
@@ -158,6 +161,8 @@ const StringSetting kStrings[] = {
      kSecret, CheckOpaqueKey, ShowSecretKey},
     {"realtime.secret_role", "Role of who presents secret_key.", &secret_role, "service_role", PGC_SIGHUP, 0, CheckName,
      nullptr},
+    {"realtime.metrics_token", "Bearer token for GET /metrics; empty: there is no such page.", &metrics_token, "", PGC_SIGHUP,
+     kSecret, CheckOpaqueKey, ShowMetricsToken},
     {"realtime.topic", "Topic that is being authorized; set by the worker for policies.", &topic, "", PGC_USERSET,
      GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr, nullptr},
 };
@@ -182,6 +187,7 @@ struct BoolSetting {
 const BoolSetting kBools[] = {
     {"realtime.ssl", "Serve over TLS (https, wss) only.", &ssl, false},
     {"realtime.private_only", "Refuse public channels.", &private_only, false},
+    {"realtime.inspector", "Serve a page for developers at /inspector.", &inspector, false},
 };
 
 constexpr int kMaxMilliseconds = 24 * 60 * 60 * 1000;
@@ -348,7 +354,9 @@ SettingsPtr ForNetwork(bool serving) {
   settings->trusted_proxies = SplitList(Text(trusted_proxies));
   settings->allowed_origins = SplitList(Text(allowed_origins));
   settings->tokens = ReadTokens();
+  settings->metrics_token = Text(metrics_token);
   settings->private_only = private_only;
+  settings->inspector = inspector;
   SetLimits(settings.get());
   settings->authorization_ttl_ms = authorization_ttl_ms;
   settings->no_channel_timeout_ms = no_channel_timeout_ms;

@@ -1,5 +1,6 @@
 #include "pg/slot.h"
 
+#include <chrono>
 #include <csignal>
 
 #include "pg/pg.h"
@@ -45,12 +46,12 @@ bool IsOurs(const ReplicationSlotPersistentData& data) {
 void WaitForRelease(ReplicationSlot* slot, const char* name, int timeout_ms) {
   ReplicationSlotPersistentData data;
   int active_pid = 0;
-  TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   ConditionVariablePrepareToSleep(&slot->active_cv);
   while (Find(name, &data, &active_pid) == slot && active_pid != 0) {
-    long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0) break;
-    ConditionVariableTimedSleep(&slot->active_cv, left, WAIT_EVENT_REPLICATION_SLOT_DROP);
+    ConditionVariableTimedSleep(&slot->active_cv, static_cast<long>(left), WAIT_EVENT_REPLICATION_SLOT_DROP);
   }
   ConditionVariableCancelSleep();
 }

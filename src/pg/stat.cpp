@@ -59,7 +59,7 @@ void Copy(const std::string& text, char* target, size_t size) {
 
 void OnExit(int /*code*/, Datum /*argument*/) noexcept {
   for (Figure figure : {Figure::kParkedRows, Figure::kParkedBytes, Figure::kQueueBytes, Figure::kConnections,
-                        Figure::kChannels, Figure::kSubscriptions, Figure::kHistoryRows, Figure::kHistoryBytes,
+                        Figure::kChannels, Figure::kSubscriptions, Figure::kClientQueueBytes, Figure::kLoopStallUs, Figure::kHistoryRows, Figure::kHistoryBytes,
                         Figure::kConfirmedLsn, Figure::kReceivedLsn, Figure::kBehind, Figure::kOpenCommitTime}) {
     Set(figure, 0);
   }
@@ -116,7 +116,7 @@ uint64_t Get(Figure figure) { return shared->figures[static_cast<size_t>(figure)
 
 // The row of realtime.stat_worker, filled from left to right.
 struct StatRow {
-  static constexpr int kColumns = 26;
+  static constexpr int kColumns = 28;
   Datum values[kColumns];
   bool nulls[kColumns];
   int count;
@@ -180,7 +180,8 @@ Datum MakeRow(FunctionCallInfo fcinfo) {
   row.Put(TimestampTzGetDatum(texts.started_at), texts.started_at == 0);
   row.Put(Int64GetDatum(std::max<int64>(texts.starts - 1, 0)));
   PutStream(texts.slot, &row);
-  for (size_t i = 0; i <= static_cast<size_t>(Figure::kSubscriptions); ++i) row.PutFigure(static_cast<Figure>(i));
+  for (size_t i = 0; i <= static_cast<size_t>(Figure::kClientQueueBytes); ++i) row.PutFigure(static_cast<Figure>(i));
+  row.Put(Float8GetDatum(static_cast<double>(Get(Figure::kLoopStallUs)) / 1000));
   row.PutText(texts.error);
   row.Put(TimestampTzGetDatum(texts.error_at), texts.error_at == 0);
   return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(type), row.values, row.nulls));

@@ -11,37 +11,9 @@
 #include <cstdint>
 #include <string>
 
+#include "core/figures.h"
+
 namespace realtime::stat {
-
-enum class Figure : uint8_t {
-  // Counters.
-  kTransactions,      // decoded, to their end
-  kRows,              // decoded; those of a connection that was lost in the midst of a commit come again
-  kDeliveries,        // events handed to the network thread, one for each channel that gets it
-  kPolicyChecks,      // of rows of subscribed tables; a table whose policies always or never hold needs none
-  kSlowPolicyChecks,  // of these: by a look-up of the row's key, or in a role scope and an evaluation state of its own,
-                      // because code ran that is not built in or is volatile
-  kPolicyFailures,    // raised or ran out of time
-  kFilterFailures,
-  // Gauges.
-  kParkedRows,
-  kParkedBytes,
-  kHistoryRows,
-  kHistoryBytes,
-  kQueueBytes,  // in the network thread's mailbox
-  kConnections,
-  kChannels,
-  kSubscriptions,  // channels that are subscribed to changes
-  kConfirmedLsn,   // zero: there is no slot
-  kReceivedLsn,
-  kBehind,          // something of the stream waits to be read
-  kOpenCommitTime,  // of the commit in whose midst the stream is; zero: none
-  kLastCommitTime,  // of the one before it; microseconds since 2000
-  kCount,
-};
-
-inline constexpr size_t kFigures = static_cast<size_t>(Figure::kCount);
-using Figures = std::atomic<uint64_t>[kFigures];
 
 namespace internal {
 // In shared memory; null in all processes but the worker.

@@ -35,10 +35,11 @@ struct StreamPosition {
 struct StreamRow {
   std::shared_ptr<RelationFeed> relation;  // as it was announced for this row
   StreamPosition position;
-  std::string message;  // of pgoutput
+  std::string message;        // of pgoutput
+  size_t relation_bytes = 0;  // of the relation, where it is counted with this row
 
   // Of memory, all in all.
-  size_t bytes() const { return sizeof(StreamRow) + message.capacity(); }
+  size_t bytes() const { return sizeof(StreamRow) + message.capacity() + relation_bytes; }
 };
 
 }  // namespace realtime

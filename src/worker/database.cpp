@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "pg/drop_database.h"
 #include "pg/guard.h"
 #include "pg/interrupts.h"
 #include "pg/log.h"
@@ -29,6 +30,7 @@ namespace realtime {
 namespace {
 
 constexpr long kLookMs = 5000;
+constexpr long kDropLookMs = 100;  // while the database is being dropped, which may fail
 
 enum class Found : int { kNo, kYes, kRefusesConnections };
 
@@ -71,8 +73,10 @@ bool Look(Condition* missing) {
   pgstat_report_activity(STATE_IDLE, "waiting for realtime.database");
   stat::SetState("waiting for realtime.database");
   Condition missing;
-  while (!shutdown_requested && !Look(&missing)) {
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLookMs, PG_WAIT_EXTENSION);
+  for (;;) {
+    const bool dropping = drop_database::InProgress();
+    if (shutdown_requested || (!dropping && Look(&missing))) break;
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, dropping ? kDropLookMs : kLookMs, PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
     if (!shutdown_requested) CHECK_FOR_INTERRUPTS();
     if (ConfigReloadPending) {
@@ -87,9 +91,12 @@ bool Look(Condition* missing) {
 }  // namespace
 
 void ConnectToDatabase() {
-  if (!DatabaseExpected()) WaitForDatabase();
+  if (!DatabaseExpected() || drop_database::InProgress()) WaitForDatabase();
   SetDatabaseExpected(false);
   BackgroundWorkerInitializeConnection(guc::Database(), nullptr, 0);
+  drop_database::Arrive();
+  // One that began just before was not told of us.
+  if (drop_database::InProgress()) proc_exit(1);
   SetDatabaseExpected(true);
 }
 

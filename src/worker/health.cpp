@@ -62,7 +62,7 @@ void Health::LookForExtension(int64_t now_ms) {
 
 void Health::LookAtSettings(const Settings& settings) {
   if (!settings.tokens.empty()) return no_key_.Clear("clients' tokens can be checked");
-  no_key_.Set("no key for clients' tokens is set, so every connection is refused",
+  no_key_.Set("JwtSignerError: no key for clients' tokens is set, so every connection is refused",
               "Set realtime.jwt_secret, realtime.jwt_secret_file or realtime.jwks and reload, for example: "
               "ALTER SYSTEM SET realtime.jwt_secret = '...'; SELECT pg_reload_conf();");
 }

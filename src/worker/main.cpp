@@ -6,12 +6,15 @@
 
 #include <exception>
 
+#include "pg/drop_database.h"
 #include "pg/guard.h"
+#include "pg/inquiry_desk.h"
 #include "pg/interrupts.h"
 #include "pg/stat.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
 #include "worker/database.h"
+#include "worker/shared.h"
 #include "worker/worker.h"
 
 #include "pg/pg.h"
@@ -35,6 +38,7 @@ void OnExit(int /*code*/, Datum /*argument*/) noexcept {
   if (worker == nullptr) return;
   // Nobody is left to leave anything tidy for, and the other thread must not run into the C library's exit.
   if (!PostmasterIsAlive()) _exit(1);
+  if (drop_database::InProgress()) SetDatabaseExpected(false);  // the next process looks before it connects
   try {
     AbortOutOfAnyTransaction();
     worker->Shutdown();
@@ -78,6 +82,7 @@ void realtime_worker_main(Datum /*argument*/) {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
   realtime::stat::Begin();
+  realtime::desk::Open();
   realtime::ConnectToDatabase();
   realtime::watchdog::Register();
   realtime::FixSession();

@@ -25,9 +25,9 @@ constexpr int64_t kSpinUs = 20;
 constexpr int64_t kLongWaitMs = 100;
 
 // Half of what the slot may fall behind is left for everything else.
-bool SlotAtRisk(uint64_t confirmed_lsn, int64_t held_ms) {
+bool SlotAtRisk(uint64_t slot_lsn, int64_t held_ms) {
   const uint64_t flushed = FlushedLsn();
-  const uint64_t lag = flushed > confirmed_lsn ? flushed - confirmed_lsn : 0;
+  const uint64_t lag = slot_lsn > 0 && flushed > slot_lsn ? flushed - slot_lsn : 0;
   const bool too_old = guc::MaxSlotAgeMs() > 0 && held_ms > guc::MaxSlotAgeMs() / 2;
   return too_old || lag > (static_cast<uint64_t>(guc::MaxSlotLagMb()) << 20) / 2;
 }
@@ -56,13 +56,15 @@ void Count(std::string_view message) {
 int64_t Reader::TurnEndUs() { return MonotonicUs() + kTurnUs; }
 bool Reader::TurnEnded(int64_t end_us) { return MonotonicUs() >= end_us; }
 
+bool Reader::WorthWaiting() const { return stream_->live() && feed_->in_stream_transaction() && feed_->batch_open(); }
+
 Feed::Step Reader::OfferMessage(int64_t now_ms) {
   Feed::Step step = feed_->OnMessage(message_, now_ms);
   for (int i = 0; i < kSpins && step == Feed::Step::kWaiting && waiting_since_ms_ < 0; i++) {
     Spin();
     step = feed_->OnMessage(message_, now_ms);
   }
-  if (step != Feed::Step::kWaiting) {
+  if (step != Feed::Step::kWaiting && step != Feed::Step::kFull) {
     waiting_since_ms_ = -1;
     if (step == Feed::Step::kConsumed) Count(message_);
     return step;
@@ -79,7 +81,7 @@ Reader::Turn Reader::End(Turn turn, int64_t now_ms) {
   uint64_t lsn = feed_->handed_over_lsn();
   // Outside a transaction everything received has been dealt with, so that an idle slot moves on with the server's WAL. What
   // waits for locks is safe in memory: rather than lose the slot to its limits, the position passes it.
-  const bool dealt_with = !feed_->has_parked() || pass_parked_;
+  const bool dealt_with = !feed_->has_parked() || pass_parked_ || synchronous_;
   if (!held_ && !feed_->in_stream_transaction() && dealt_with) lsn = std::max(lsn, stream_->received_lsn());
   const bool receipt = synchronous_ && held_;
   if (receipt) lsn = std::max(lsn, FlushedLsn());
@@ -102,7 +104,10 @@ void Reader::OnLongWait() {
 void Reader::Recheck(int64_t now_ms) {
   if (!feed_->has_parked()) parked_since_ms_ = -1;
   if (feed_->has_parked() && parked_since_ms_ < 0) parked_since_ms_ = now_ms;
-  pass_parked_ = parked_since_ms_ >= 0 && SlotAtRisk(feed_->handed_over_lsn(), now_ms - parked_since_ms_);
+  // Once it has begun to pass, it goes on until nothing waits: else it would stop at the edge of the limit.
+  pass_parked_ = parked_since_ms_ >= 0 && (pass_parked_ || SlotAtRisk(stream_->slot_lsn(), now_ms - parked_since_ms_));
+  // The lock may be held by a transaction whose own commit waits for us.
+  if (!synchronous_ && feed_->has_parked()) OnLongWait();
   if (!synchronous_) return;
   synchronous_ = IsSynchronousStandby(stream_->walsender_pid());
   if (!synchronous_) synchronous_condition_.Clear("commits no longer wait for the realtime worker");

@@ -22,18 +22,28 @@ class Reader {
     kPaused,   // the mailbox is full: wait for the network thread, not for the socket
     kMore,     // the turn's bound was reached: come back after a look at everything else
     kWaiting,  // a commit is not visible yet: come back within a millisecond
+    kFull,     // what waits for locks has no room for more: come back when the feed has work, not for the socket
     kBroken,   // the stream sent what cannot be understood
   };
-  // mailbox_bytes() is asked before each message; reading stops at `cap`.
-  template <typename MailboxBytes>
-  Turn Run(MailboxBytes mailbox_bytes, size_t cap, int64_t now_ms) {
+  // mailbox_bytes() is asked before each message; reading stops at `cap`. In the midst of a transaction, wait_for_more()
+  // waits for a moment until the stream has more, false if it has not: what has been set up to judge the rows so far would
+  // else end at each pause, and be set up again. It may take notice of what the loop waits for, so the turn is not kIdle then.
+  template <typename MailboxBytes, typename WaitForMore>
+  Turn Run(MailboxBytes mailbox_bytes, size_t cap, WaitForMore wait_for_more, int64_t now_ms) {
     int64_t end_us = TurnEndUs();
+    bool waited = false;
     for (int count = 0; count < kMessagesPerTurn; count++) {
       if (mailbox_bytes() >= cap) return End(Turn::kPaused, now_ms);
-      if (!held_ && !stream_->Next(&message_, now_ms)) return End(Turn::kIdle, now_ms);
+      if (!held_ && !stream_->Next(&message_, now_ms)) {
+        if (!WorthWaiting()) return End(waited ? Turn::kMore : Turn::kIdle, now_ms);
+        waited = true;
+        if (!wait_for_more()) return End(Turn::kMore, now_ms);
+        continue;
+      }
       held_ = false;
       Feed::Step step = OfferMessage(now_ms);
       if (step == Feed::Step::kWaiting) return End(Turn::kWaiting, now_ms);
+      if (step == Feed::Step::kFull) return End(Turn::kFull, now_ms);
       if (step == Feed::Step::kMalformed) return End(Turn::kBroken, now_ms);
       if (TurnEnded(end_us)) return End(Turn::kMore, now_ms);
     }
@@ -51,6 +61,7 @@ class Reader {
 
   static int64_t TurnEndUs();
   static bool TurnEnded(int64_t end_us);
+  bool WorthWaiting() const;
   Feed::Step OfferMessage(int64_t now_ms);
   Turn End(Turn turn, int64_t now_ms);
   void OnLongWait();

@@ -34,7 +34,10 @@ void Worker::ReportProgress(Reader::Turn turn) {
   stat::Set(Figure::kSubscriptions, feed_.channel_count());
   if (!network_runs_) return;
   stat::Set(Figure::kConnections, network_->counts().connections.load(std::memory_order_relaxed));
-  stat::Set(Figure::kChannels, network_->counts().channels.load(std::memory_order_relaxed));
+  const NetworkCounts& counts = network_->counts();
+  stat::Set(Figure::kChannels, counts.channels.load(std::memory_order_relaxed));
+  stat::Set(Figure::kClientQueueBytes, counts.client_queue_bytes.load(std::memory_order_relaxed));
+  stat::Set(Figure::kLoopStallUs, static_cast<uint64_t>(counts.loop_stall_us.load(std::memory_order_relaxed)));
 }
 
 }  // namespace realtime

@@ -32,7 +32,7 @@ RightsResult RefusalOf(const CheckRights& request, const char* error) {
 void LogSlowPolicies(const char* what) {
   if (!failure_log::Due("slow rights")) return;
   Log(LogLevel::kInfo,
-      std::string("realtime did not ask the policies of table \"realtime.messages\" for a user whose policies are slow: ") +
+      std::string("QueryCanceled: realtime did not ask the policies of table \"realtime.messages\" for a user whose policies are slow: ") +
           what,
       "The client was told. Make the policies and the functions they call faster.");
 }
@@ -172,5 +172,19 @@ void Worker::Handle(const Store& request, int64_t /*now_ms*/) {
 }
 
 void Worker::Handle(const LogLine& line, int64_t /*now_ms*/) { Log(line.level, line.message, line.hint); }
+
+// ---- the DBA's views ----
+
+void Worker::TakeInquiry() {
+  std::optional<Inquiry> inquiry = inquiries_.Take();
+  if (!inquiry) return;
+  if (network_runs_) return Output(*inquiry);
+  Findings nobody;
+  nobody.ticket = inquiry->ticket;
+  nobody.last = true;
+  inquiries_.Add(nobody);
+}
+
+void Worker::Handle(const Findings& findings, int64_t /*now_ms*/) { inquiries_.Add(findings); }
 
 }  // namespace realtime

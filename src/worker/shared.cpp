@@ -1,5 +1,7 @@
 #include "worker/shared.h"
 
+#include "pg/drop_database.h"
+#include "pg/inquiry_desk.h"
 #include "pg/stat.h"
 
 #include "pg/pg.h"
@@ -26,6 +28,8 @@ void OnRequest() {
   if (previous_request_hook) previous_request_hook();
   RequestAddinShmemSpace(sizeof(SharedState));
   RequestAddinShmemSpace(stat::SharedSize());
+  RequestAddinShmemSpace(drop_database::SharedSize());
+  RequestAddinShmemSpace(desk::SharedSize());
 }
 
 void OnStartup() {
@@ -36,6 +40,10 @@ void OnStartup() {
   if (!found) shared_state->database_expected = true;
   void* figures = ShmemInitStruct("realtime statistics", stat::SharedSize(), &found);
   stat::Attach(figures, found);
+  void* drops = ShmemInitStruct("realtime drop database", drop_database::SharedSize(), &found);
+  drop_database::Attach(drops, found);
+  void* desk = ShmemInitStruct("realtime inquiries", desk::SharedSize(), &found);
+  desk::Attach(desk, found);
   LWLockRelease(AddinShmemInitLock);
 }
 

@@ -24,6 +24,7 @@ namespace {
 
 constexpr int64_t kFeedTurnMs = 10;      // of parked changes and the history
 constexpr int64_t kWaitingMs = 1;        // until a commit is looked at again
+constexpr int64_t kStreamPauseMs = 1;    // in the stream, in the midst of a transaction
 constexpr int64_t kPausedMs = 50;        // in case the cap was lowered below the mailbox's low-water mark
 constexpr int64_t kNetworkRetryMs = 5000;
 constexpr int64_t kLongestWaitMs = 60000;
@@ -37,6 +38,7 @@ Worker::Worker()
     : database_(guc::Database()),
       settings_(guc::ForNetwork(false)),
       feed_([this](ToNetwork message) { Output(std::move(message)); }),
+      inquiries_(&feed_),
       reader_(&stream_, &feed_) {}
 
 void Worker::Output(ToNetwork message) {
@@ -62,6 +64,7 @@ void Worker::Turn() {
   EnsureNetwork(now_ms);
   if (health_.Due(now_ms)) HandleHealth(now_ms);
   upkeep_.Step(now_ms);
+  TakeInquiry();
   TakeRequests(now_ms);
   StepStream(now_ms);
   Reader::Turn turn = ReadStream(now_ms);
@@ -90,7 +93,7 @@ void Worker::PublishSettings() {
 // A failure here is one of resources; the process and its registry stay.
 void Worker::EnsureNetwork(int64_t now_ms) {
   if (network_runs_ || now_ms < network_retry_ms_) return;
-  network_ = std::make_unique<NetworkThread>(settings_, &outbox_, &inbox_);
+  network_ = std::make_unique<NetworkThread>(settings_, &outbox_, &inbox_, stat::internal::figures);
   Status status = network_->Start();
   if (status.ok()) {
     network_runs_ = true;
@@ -118,7 +121,7 @@ void Worker::SetServing(bool serving, int64_t now_ms) {
   } else {
     joins_.RefuseAll("the extension was dropped", [this](ToNetwork message) { Output(std::move(message)); });
     stream_.Stop(now_ms);
-    upkeep_.End();
+    upkeep_.End(now_ms);
     reader_.Reset();
   }
   PublishSettings();
@@ -162,7 +165,8 @@ void Worker::TellStreamState() {
 Reader::Turn Worker::ReadStream(int64_t now_ms) {
   if (!stream_.live()) return Reader::Turn::kIdle;
   pgstat_report_activity(STATE_RUNNING, "streaming changes");
-  Reader::Turn turn = reader_.Run([this] { return outbox_.bytes(); }, settings_->max_mailbox, now_ms);
+  Reader::Turn turn = reader_.Run([this] { return outbox_.bytes(); }, settings_->max_mailbox,
+                                  [this] { return events_.Wait(stream_, true, kStreamPauseMs); }, now_ms);
   if (turn == Reader::Turn::kBroken) stream_.Reject(now_ms);
   return turn;
 }
@@ -176,10 +180,16 @@ void Worker::WorkOnFeed() {
   feed_has_more_ = !feed_.Work(may_go_on, start_ms) && outbox_.bytes() < settings_->max_mailbox;
 }
 
+// With a full mailbox nothing of it can be done; it is waited for as in kPaused.
+int64_t Worker::NextFeedWorkMs() const {
+  const bool room = outbox_.bytes() < settings_->max_mailbox;
+  return room ? feed_.next_work_ms() : std::max(feed_.next_work_ms(), MonotonicMs() + kPausedMs);
+}
+
 void Worker::WaitForWork(Reader::Turn turn) {
   ReportProgress(turn);
   int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_deadline_ms(),
-                               pending_rights_.next_deadline_ms(), upkeep_.next_step_ms(), feed_.next_work_ms()});
+                               pending_rights_.next_deadline_ms(), upkeep_.next_step_ms(), NextFeedWorkMs()});
   if (!network_runs_) until_ms = std::min(until_ms, network_retry_ms_);
   int64_t timeout_ms = std::clamp<int64_t>(until_ms - MonotonicMs(), 0, kLongestWaitMs);
   if (turn == Reader::Turn::kMore || more_requests_) timeout_ms = 0;
@@ -191,7 +201,8 @@ void Worker::WaitForWork(Reader::Turn turn) {
   if (timeout_ms > kWaitingMs) {
     pgstat_report_activity(STATE_IDLE, stream_.live() ? "waiting for changes" : "waiting for subscriptions");
   }
-  const bool with_stream = turn != Reader::Turn::kPaused && turn != Reader::Turn::kWaiting;
+  const bool with_stream =
+      turn != Reader::Turn::kPaused && turn != Reader::Turn::kWaiting && turn != Reader::Turn::kFull;
   socket_ready_ = events_.Wait(stream_, with_stream, timeout_ms);
 }
 

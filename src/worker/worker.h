@@ -2,7 +2,8 @@
 //
 // One turn of the loop: signals - health (once a second) - upkeep of realtime.messages (when due) - mailbox - stream -
 // subscriptions - rights of joining channels - one question to slow policies, when the mailbox is empty - a bounded batch of
-// changes - what is parked or was missed - wait. Nothing between two waits blocks except policies, which the watchdog bounds.
+// changes - what is parked or was missed - wait. Nothing between two waits blocks except policies, which the watchdog bounds,
+// and the stream, which is waited for a millisecond in the midst of a transaction.
 //
 // worker.cpp: the loop and the stream. requests.cpp: what comes from the network thread. report.cpp: realtime.stat_worker.
 #ifndef REALTIME_WORKER_WORKER_H_
@@ -21,6 +22,7 @@
 #include "pg/replication.h"
 #include "worker/event_loop.h"
 #include "worker/health.h"
+#include "worker/inquiries.h"
 #include "worker/joins.h"
 #include "worker/pending_rights.h"
 #include "worker/reader.h"
@@ -54,6 +56,8 @@ class Worker {
   void Handle(const Store& request, int64_t now_ms);
   void Handle(const Listening& request, int64_t now_ms);
   void Handle(const LogLine& line, int64_t now_ms);
+  void Handle(const Findings& findings, int64_t now_ms);
+  void TakeInquiry();
   void Judge(const CheckRights& request, int64_t now_ms);
   void Answer(const CheckRights& request);
   void AnswerPending(int64_t now_ms);
@@ -67,6 +71,7 @@ class Worker {
   void TellStreamState();
   Reader::Turn ReadStream(int64_t now_ms);
   void WorkOnFeed();
+  int64_t NextFeedWorkMs() const;
   void WaitForWork(Reader::Turn turn);
   std::string StateText() const;
   void ReportState();
@@ -88,6 +93,7 @@ class Worker {
   Condition network_condition_;
   Health health_;
   Feed feed_;
+  Inquiries inquiries_;
   Replication stream_;
   Reader reader_;
   Joins joins_;

@@ -7,31 +7,9 @@ const { withTable, connect, sql, rows, transaction } = require('./lib/sql');
 const { makeClient, subscribe, table, newTopic } = require('./lib/clients');
 const { userToken } = require('./lib/token');
 const { waitFor } = require('./lib/wait');
+const { kAnn, scene, lock, passes } = require('./lib/locks');
 
-const kAnn = '77777777-7777-4777-8777-777777777777';
 const kBob = '88888888-8888-4888-8888-888888888888';
-
-// A published table whose policy asks another table, and one that nobody has locked.
-async function scene(t, { policy = (m) => `exists (select 1 from ${m} m where m.user_id = auth.uid())` } = {}) {
-  const members = await withTable(t, 'user_id uuid', { publish: false });
-  await sql(`insert into ${members.quoted} values ('${kAnn}')`);
-  const guarded = await withTable(t, 'id int primary key, body text', {
-    rls: [`for select to authenticated using (${policy(members.quoted)})`],
-  });
-  return { members, guarded, free: await withTable(t, 'id int primary key') };
-}
-
-async function lock(t, source) {
-  const holder = await connect(t);
-  await holder.query(`begin; lock table ${source.quoted} in access exclusive mode`);
-  return holder;
-}
-
-// What arrives in the meantime shows that the stream has passed the rows before it.
-async function passes(source, witness, id) {
-  await sql(`insert into ${source.quoted} values (${id})`);
-  await witness.event((event) => event.new.id === id);
-}
 
 test('changes that wait for a lock arrive in order when it is released, and others are not delayed', async (t) => {
   const { members, guarded, free } = await scene(t);
@@ -146,6 +124,23 @@ test('the confirmed position does not pass a commit that waits for a lock, and p
   await holder.query('commit');
   await waiting.count(1);
   await waitFor(() => passed(lsn), 'the slot to move on');
+});
+
+// A transaction that had rewritten a table left it empty to snapshots from before its end.
+test('what a policy reads is what is there when the lock has been had, however close the holder\'s end', async (t) => {
+  const { members, guarded, free } = await scene(t);
+  const waiting = await subscribe(await makeClient(t, { token: userToken(kAnn) }), table(guarded));
+  const witness = await subscribe(await makeClient(t), table(free));
+  const holder = await connect(t);
+  const ids = Array.from({ length: 60 }, (_, i) => i + 1);
+  for (const id of ids) {
+    await holder.query(`begin; alter table ${members.quoted} add column c${id} uuid default gen_random_uuid()`);
+    await sql(`insert into ${guarded.quoted} values (${id})`);
+    await passes(free, witness, id);
+    await holder.query('commit');
+  }
+  await waiting.count(ids.length);
+  assert.deepEqual(waiting.values(), ids);
 });
 
 test('who loses his right while a change waits does not get it', async (t) => {

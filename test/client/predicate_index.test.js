@@ -129,6 +129,37 @@ test('a negated filter is not looked up by its value', async (t) => {
   assert.deepEqual(ids(await heard.finish()), [[2, 3], [1], [1, 3]]);
 });
 
+test('values that hash alike are told apart', async (t) => {
+  const [{ one, other }] = (await sql(`select min(i::text) as one, max(i::text) as other from generate_series(1, 400000) i
+    group by hashtext(i::text) having count(*) > 1 limit 1`)).rows;
+  const source = await withTable(t, 'id int primary key, name text', { rls: ["for select to authenticated using (auth.jwt() ->> 'name' = name)"] });
+  const named = (name) => ({ token: makeToken({ sub: uuid(1), name }) });
+  const filtered = (name) => ({ token: makeToken({ role: 'service_role' }), binding: { filter: `name=eq.${name}` } });
+  const heard = await listen(t, source, [named(one), named(other), named(null), filtered(one), filtered(other)]);
+  await sql(`insert into ${source.quoted} values (1, '${one}'), (2, '${other}'), (3, null), (4, ''), (5, '${one}')`);
+  await sql(`update ${source.quoted} set name = '${other}' where id = 5`);
+  assert.deepEqual(ids(await heard.finish()), [[1, 5], [2, 5], [], [1, 5], [2, 5]]);
+});
+
+test('a role that may not execute the equality of a policy is not answered by it', async (t) => {
+  const source = await withTable(t, 'id int primary key, device macaddr8', { rls: ["for select to authenticated using (device = (auth.jwt() ->> 'device')::macaddr8)"] });
+  const device = '08:00:2b:01:02:03:04:05';
+  const heard = await listen(t, source, [{ token: makeToken({ sub: uuid(1), device }) }]);
+  const allow = () => sql('grant execute on function pg_catalog.macaddr8_eq(macaddr8, macaddr8) to public');
+  t.after(allow);
+  const insert = async (id) => {
+    await sql(`insert into ${source.quoted} values (${id}, '${device}')`);
+    await heard.reached(id);
+  };
+  await insert(1);
+  await sql('revoke execute on function pg_catalog.macaddr8_eq(macaddr8, macaddr8) from public');
+  await insert(2);
+  await allow();
+  await insert(3);
+  const [events] = await heard.finish();
+  assert.deepEqual(events.map((event) => [event.record.id, Boolean(event.errors)]), [[1, false], [undefined, true], [3, false]]);
+});
+
 const kTypes = [
   { type: 'numeric', filter: '1.0', equal: ['1', '1.00', '1.000'], other: ['1.01', 'NaN'] },
   { type: 'text', filter: 'Ann', equal: ['Ann'], other: ['ann', 'Ann '] },

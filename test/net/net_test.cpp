@@ -7,7 +7,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "net/listener.h"
 
@@ -248,6 +251,43 @@ TEST_F(NetTest, DrainSaysGoodbyeAndEndsTheThread) {
   EXPECT_LT(NowMs() - start, 4000);
   reader.join();
   EXPECT_TRUE(deaf.WaitForEnd(1000));
+}
+
+// Clients that all come back in one moment would ask the next server for everything at once.
+TEST_F(NetTest, ADrainIsSpreadOverItsTime) {
+  constexpr int kClients = 120;
+  Settings settings = TestSettings(port_);
+  settings.drain_timeout_ms = 4000;
+  StartServer(settings);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < kClients; ++i) {
+    clients.push_back(std::make_unique<Client>());
+    ASSERT_TRUE(clients.back()->Join(port_, "a"));
+  }
+  int64_t start = NowMs();
+  database_->Push(realtime::Drain{});
+  std::vector<int64_t> told;  // ms after the start, in the order of the clients
+  std::vector<std::thread> readers;
+  told.resize(kClients);
+  for (int i = 0; i < kClients; ++i) {
+    readers.emplace_back([&, i] {
+      Client& client = *clients[static_cast<size_t>(i)];
+      EXPECT_TRUE(client.ReadUntil("Server requested disconnect"));
+      told[static_cast<size_t>(i)] = NowMs() - start;
+      Frame frame = client.ReadFrame();
+      EXPECT_EQ(frame.opcode, 8);
+      EXPECT_EQ(frame.close_code(), 1012);
+      client.Disconnect();
+    });
+  }
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_TRUE(database_->Drain(5000));
+  EXPECT_LT(NowMs() - start, 4000) << "it ends with the last client";
+  std::sort(told.begin(), told.end());
+  EXPECT_LT(told[49], 1000) << "the first at once";
+  EXPECT_GE(told[85], 700) << "half of the others, in half of their 2 s";
+  EXPECT_LT(told[85], told[kClients - 1]);
+  EXPECT_GE(told[kClients - 1], 1800);
 }
 
 TEST_F(NetTest, ThreadCanBeStartedAgainInTheSameProcess) {

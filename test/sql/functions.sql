@@ -13,7 +13,7 @@ SELECT functions_are('realtime', ARRAY['version', 'topic',
   'message_cutoff', 'message_partitions', 'make_message_partition', 'make_message_partitions', 'delete_old_messages',
   'require_trusted_owner', 'lock_for_delete', 'drop_old_message_partitions', 'messages_are_published', 'publish_messages', 'maintain_messages',
   'publication_name', 'check_publishable', 'is_published', 'publish', 'unpublish', 'install_supabase_roles',
-  'worker_statistics']::name[],
+  'worker_statistics', 'channel_statistics', 'connection_statistics', 'subscription_statistics', 'disconnect']::name[],
   'the functions');
 SELECT is_empty($$ SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'realtime'::regnamespace AND prosecdef $$,
                 'none runs with more than its caller''s rights');

@@ -6,6 +6,7 @@ SELECT name, boot_val AS "default", unit, min_val AS lowest, max_val AS highest,
 ALTER SYSTEM SET realtime.publishable_key = 'sb_short';
 ALTER SYSTEM SET realtime.publishable_key = 'sb_publishable_with a blank';
 ALTER SYSTEM SET realtime.publishable_key = 'sb_publishable_%20_escape';
+ALTER SYSTEM SET realtime.metrics_token = 'too short';
 ALTER SYSTEM SET realtime.publishable_role = '';
 ALTER SYSTEM SET realtime.message_retention = '10min';
 ALTER SYSTEM SET realtime.max_payload_size = '1TB';
@@ -17,11 +18,12 @@ SET ROLE regress_nobody;
 SHOW realtime.jwt_secret;
 SHOW realtime.jwks;
 SHOW realtime.secret_key;
+SHOW realtime.metrics_token;
 SELECT current_setting('realtime.jwks');
 SET realtime.secret_key = 'sb_secret_of_somebody_else';
-SELECT count(*) FROM pg_settings WHERE name IN ('realtime.jwt_secret', 'realtime.jwks', 'realtime.secret_key');
+SELECT count(*) FROM pg_settings WHERE name IN ('realtime.jwt_secret', 'realtime.jwks', 'realtime.secret_key', 'realtime.metrics_token');
 SET ROLE regress_reader;
-SELECT name FROM unnest(ARRAY['conninfo', 'jwt_secret', 'jwt_secret_next', 'jwks', 'secret_key']) AS name
+SELECT name FROM unnest(ARRAY['conninfo', 'jwt_secret', 'jwt_secret_next', 'jwks', 'secret_key', 'metrics_token']) AS name
  WHERE current_setting('realtime.' || name) NOT IN ('', '********');
 RESET ROLE;
 DROP ROLE regress_reader, regress_nobody;

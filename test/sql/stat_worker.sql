@@ -14,7 +14,8 @@ SELECT realtime.install_supabase_roles() \g /dev/null
 SELECT columns_are('realtime', 'stat_worker', ARRAY[
   'state', 'pid', 'started_at', 'restarts', 'slot_name', 'confirmed_lsn', 'received_lsn', 'lag_bytes', 'lag_seconds',
   'transactions', 'rows', 'deliveries', 'policy_checks', 'slow_policy_checks', 'policy_failures', 'filter_failures',
-  'parked_rows', 'parked_bytes', 'history_rows', 'history_bytes', 'queue_bytes', 'connections', 'channels', 'subscriptions',
+  'parked_rows', 'parked_bytes', 'history_rows', 'history_bytes', 'queue_bytes', 'connections', 'channels', 'subscriptions', 'client_queue_bytes',
+  'loop_stall_p99_ms',
   'last_error', 'last_error_at'], 'the columns');
 SELECT table_privs_are('realtime', 'stat_worker', 'pg_monitor', ARRAY['SELECT'], 'pg_monitor may read');
 SELECT table_privs_are('realtime', 'stat_worker', 'regress_nobody', ARRAY[]::text[], 'others may not');

@@ -189,6 +189,31 @@ TEST_F(EngineTest, DrainTellsEveryTopicThenCloses) {
   EXPECT_EQ(engine_->NextDeadline(), INT64_MAX);
 }
 
+TEST_F(EngineTest, ADrainBitByBitLeavesTheOthersInTouchButLetsNobodyJoin) {
+  std::vector<SessionId> sessions;
+  for (int i = 0; i < 5; ++i) {
+    sessions.push_back(Connect());
+    Say(sessions.back(), JoinText("1", "realtime:room"));
+  }
+  engine_->BeginDrain();
+  EXPECT_TRUE(sink_.closed.empty());
+  engine_->DrainSome(2);
+  EXPECT_EQ(sink_.closed.size(), 2u);
+  EXPECT_EQ(engine_->session_count(), 3u);
+  auto is_closed = [&](SessionId id) {
+    return std::any_of(sink_.closed.begin(), sink_.closed.end(), [&](const auto& closed) { return closed.session == id; });
+  };
+  SessionId left = *std::find_if_not(sessions.begin(), sessions.end(), is_closed);
+  EXPECT_EQ(Say(left, R"([null,"7","phoenix","heartbeat",{}])"),
+            Texts{R"([null,"7","phoenix","phx_reply",{"status":"ok","response":{}}])"});
+  EXPECT_EQ(Say(left, JoinText("8", "realtime:other")), Texts{
+      R"(["8","8","realtime:other","phx_reply",{"status":"error","response":{"reason":"RealtimeRestarting: Realtime is restarting, please standby"}}])"});
+  engine_->DrainSome(100);
+  EXPECT_EQ(sink_.closed.size(), 5u);
+  EXPECT_EQ(sink_.TakeTexts(left), Texts{
+      R"([null,null,"realtime:room","system",{"message":"Server requested disconnect","status":"ok","extension":"system"}])"});
+}
+
 TEST_F(EngineTest, UnknownSessionsAreIgnored) {
   engine_->Receive(99, R"([null,"26","phoenix","heartbeat",{}])", false, now_);
   engine_->Alive(99, now_);

@@ -27,8 +27,8 @@ for (const [setting, wrong, right, reason] of [
     const reply = await client.join('realtime:refused', { bindings: [kBinding] });
     assert.equal(reply.payload.status, 'error');
     assert.match(reply.payload.response.reason, new RegExp(`the change stream is not available: ${reason}`));
-    assert.match(await cluster.log.line(`WARNING:  ${reason}`), /restart the server/);
-    assert.equal(cluster.log.count(`WARNING:  ${reason}`), 1);
+    assert.match(await cluster.log.line(`WARNING:  StartReplicationFailed: ${reason}`), /restart the server/);
+    assert.equal(cluster.log.count(`WARNING:  StartReplicationFailed: ${reason}`), 1);
     await cluster.sql(`alter system set ${setting} = ${right}`);
     cluster.restart();
     await cluster.delivers(t);
@@ -117,12 +117,12 @@ test('pg_hba.conf refuses: the log has the line that lets the worker in', async 
   await cluster.serving();
   const client = await cluster.client(t);
   assert.equal((await client.join('realtime:refused', { bindings: [kBinding] })).payload.status, 'error');
-  const hint = await cluster.log.line('WARNING:  the change stream is not available');
+  const hint = await cluster.log.line('WARNING:  StartReplicationFailed: the change stream is not available');
   const [, hba, , ident] = /reload: (local .*?)( - and this one to pg_ident.conf: (.*))?\. Or set realtime\.conninfo/.exec(hint);
   if (ident) await prepend('pg_ident.conf', ident);
   await prepend('pg_hba.conf', hba);
   await cluster.delivers(t);
-  assert.equal(cluster.log.count('WARNING:  the change stream is not available'), 1);
+  assert.equal(cluster.log.count('WARNING:  StartReplicationFailed: the change stream is not available'), 1);
 });
 
 test('the extension has another version than the library: one line, and it serves', async (t) => {

@@ -8,7 +8,7 @@ const test = require('node:test');
 const assert = require('node:assert/strict');
 const { Cluster } = require('../lib/cluster');
 const { handshake, kPath } = require('../lib/raw');
-const { now } = require('../lib/token');
+const { makeToken, now } = require('../lib/token');
 const { waitFor } = require('../lib/wait');
 
 const kKinds = {
@@ -113,4 +113,38 @@ test('claims that every token must carry', async (t) => {
   await becomes(cluster, issuer.token({ iss: 'https://a' }), unknown('k'));
   await cluster.set('realtime.jwt_claim_validators', "''");
   await becomes(cluster, issuer.token(), '101');
+});
+
+const signedWith = (secret) => makeToken({ role: 'anon' }, { secret });
+
+test('a secret is replaced without turning anybody away: jwt_secret_next, then jwt_secret', async (t) => {
+  const [before, after] = ['the secret of before, 32 bytes or more', 'the secret of after it, 32 bytes or more'];
+  const cluster = await Cluster.start(t, `realtime.jwt_secret = '${before}'`);
+  await becomes(cluster, signedWith(before), '101');
+  const wrong = '401 Failed to validate JWT signature';
+  assert.equal(await answer(cluster, signedWith(after)), wrong);
+  await cluster.set('realtime.jwt_secret_next', `'${after}'`);
+  await becomes(cluster, signedWith(after), '101');
+  assert.equal(await answer(cluster, signedWith(before)), '101', 'both count meanwhile');
+  const client = await cluster.client(t, { key: signedWith(before) });
+  assert.equal((await client.join('realtime:stays')).payload.status, 'ok');
+  await cluster.set('realtime.jwt_secret', `'${after}'`);
+  await cluster.set('realtime.jwt_secret_next', "''");
+  await becomes(cluster, signedWith(before), wrong);
+  assert.equal(await answer(cluster, signedWith(after)), '101');
+  assert.equal((await client.heartbeat()).payload.status, 'ok', 'who is connected stays');
+});
+
+test('a secret in a file, replaced there', async (t) => {
+  const [first, second] = ['the first secret in a file, 32 bytes', 'the second secret in a file, 32 bytes'];
+  const cluster = await Cluster.start(t, "realtime.jwt_secret = ''\nrealtime.jwt_secret_file = 'secret.txt'");
+  await cluster.log.line('could not read realtime.jwt_secret_file "secret.txt"');
+  await cluster.log.line('JwtSignerError: no key for clients\' tokens is set, so every connection is refused');
+  for (const secret of [first, second]) {
+    fs.writeFileSync(path.join(cluster.env.PGDATA, 'secret.txt'), `${secret}\n`, { mode: 0o644 });
+    await cluster.sql('select pg_reload_conf()');
+    await becomes(cluster, signedWith(secret), '101');
+  }
+  assert.equal(await answer(cluster, signedWith(first)), '401 Failed to validate JWT signature');
+  assert.equal(cluster.log.lines().filter((line) => line.includes(first) || line.includes(second)).length, 0, 'no secret in the log');
 });

@@ -1,37 +1,17 @@
 'use strict';
 // The listener over TLS: real clients, a certificate that changes, and whoever speaks something else.
-const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
 const https = require('node:https');
 const path = require('node:path');
-const tls = require('node:tls');
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { createClient } = require('@supabase/supabase-js');
 const WebSocket = require('ws');
+const { certify, connect, nameOf } = require('../lib/certificate');
 const { Cluster } = require('../lib/cluster');
 const { cleanup } = require('../lib/cleanup');
 const { waitFor } = require('../lib/wait');
-
-// A certificate of its own name in the cluster's data directory.
-function certify(cluster, name) {
-  const file = (end) => path.join(cluster.env.PGDATA, `server.${end}`);
-  const [command, ...prefix] = [...cluster.env.AS_POSTGRES.split(' ').filter(Boolean), 'openssl'];
-  execFileSync(command, [...prefix, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', file('key'), '-out', file('crt'),
-    '-days', '3650', '-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' });
-  fs.chmodSync(file('key'), 0o600);
-  return fs.readFileSync(file('crt'), 'utf8');
-}
-
-const connect = (cluster, options = {}) => new Promise((resolve, reject) => {
-  const socket = tls.connect({ host: '127.0.0.1', port: cluster.port, rejectUnauthorized: false, ...options }, () => {
-    resolve(socket.getPeerCertificate().subject.CN);
-    socket.destroy();
-  });
-  socket.on('error', reject);
-});
-const nameOf = (cluster) => connect(cluster).catch(() => undefined);
 
 const request = (library, options, body) => new Promise((resolve, reject) => {
   const call = library.request({ host: '127.0.0.1', ...options }, (response) => {

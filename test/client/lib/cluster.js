@@ -19,11 +19,12 @@ function script(action, directory, environment = {}) {
 }
 
 class Cluster {
-  // `conf`: lines that end up last in postgresql.conf. With `extension: false` the database is left empty.
-  static async start(t, conf = '', { extension = true } = {}) {
+  // `conf`: lines that end up last in postgresql.conf. With `extension: false` the database is left empty. `serverEnv`:
+  // assignments for the environment of the server program.
+  static async start(t, conf = '', { extension = true, serverEnv = '' } = {}) {
     const directory = path.join(process.env.TMPDIR || '/tmp', `realtime-test.${process.pid}.${++counter}`);
     cleanup(t, () => script('stop', directory));
-    const cluster = new Cluster(directory, script('start', directory, { CLUSTER_CONF: conf, CLUSTER_TCP: 'yes' }));
+    const cluster = new Cluster(directory, script('start', directory, { CLUSTER_CONF: conf, CLUSTER_TCP: 'yes', ...(serverEnv && { CLUSTER_SERVER_ENV: serverEnv }) }));
     if (extension) await cluster.sql('create extension realtime; select realtime.install_supabase_roles()');
     return cluster;
   }
