@@ -119,5 +119,6 @@ $(eval $(call object_rules,unit,$(CXX),$(UNIT_SANITIZERS)))
 $(eval $(call object_rules,net,$(CXX),$(NET_SANITIZERS)))
 $(eval $(call object_rules,plain,$(CXX),-O2))
 $(eval $(call object_rules,fuzz,$(FUZZ_CXX),$(FUZZ_SANITIZERS)))
--include $(UNIT_OBJS:.o=.d) $(NET_OBJS:.o=.d) $(HARNESS_OBJS:.o=.d) $(FUZZ_CORE:.o=.d) $(FUZZ_NETWORK:.o=.d)
+-include $(UNIT_OBJS:.o=.d) $(NET_OBJS:.o=.d) $(HARNESS_OBJS:.o=.d) $(FUZZ_CORE:.o=.d) $(FUZZ_NETWORK:.o=.d) \
+	$(FUZZ_TARGETS:%=build/fuzz/test/fuzz/%_fuzz.d)
 endif

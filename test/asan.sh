@@ -15,8 +15,9 @@ compiler="${CXX:-g++}"
 # Times are kept, so that only what has changed is compiled again.
 copy_tree() {
   mkdir -p "$tree"
-  find "$tree/src" "$tree/test" "$tree/sql" -type f ! -name '*.o' ! -name '*.d' -delete 2>/dev/null || true
-  tar -c --exclude=node_modules --exclude='*.o' --exclude='*.d' Makefile realtime.control META.json src sql test |
+  find "$tree/src" "$tree/test" "$tree/sql" "$tree/docs" -type f ! -name '*.o' ! -name '*.d' -delete 2>/dev/null || true
+  tar -c --exclude=node_modules --exclude='*.o' --exclude='*.d' \
+    Makefile realtime.control META.json LICENSE ./*.md docs src sql test |
     tar -x -C "$tree"
   ln -sfn "$PWD/test/client/node_modules" "$tree/test/client/node_modules"
 }

@@ -55,6 +55,10 @@ use_modern_node() {
 # The packages of the client tests, at the versions that their lock file names.
 install_client_packages() {
   cmp -s test/client/package-lock.json test/client/node_modules/.ours-lock.json && return 0
+  if [[ -L test/client/node_modules ]]; then
+    echo 'test/client/node_modules is a link and out of date; npm would empty the folder that it points to. Remove the link.' >&2
+    return 1
+  fi
   (cd test/client && npm ci --no-audit --no-fund) || return 1
   cp test/client/package-lock.json test/client/node_modules/.ours-lock.json
 }

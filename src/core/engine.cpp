@@ -12,6 +12,9 @@ namespace {
 // Malformed frames are logged at most this often per session, or a client could fill the log's mailbox.
 constexpr int64_t kMalformedLogIntervalMs = 1000;
 
+// Lines about slow clients, which may be thousands at once.
+constexpr Rate kSlowLines{1, 1000, 10};
+
 constexpr std::string_view kPrivateOnly = "This project only allows private channels";
 
 }  // namespace
@@ -117,11 +120,17 @@ void Engine::Impl::CloseIfKnown(SessionId id, CloseCode code, std::string_view r
 void Engine::Impl::CutSlow(SessionId id, std::string_view why) {
   Session* session = FindSession(id);
   if (session == nullptr) return;
-  std::string message = "closed the slow client " + session->peer + ": ";
-  message += why;
-  sink_->ToDatabase(LogLine{LogLevel::kInfo, std::move(message),
-                            "If such clients should be waited for, raise realtime.max_client_queue or "
-                            "realtime.slow_client_grace."});
+  if (slow_lines_.Take(kSlowLines, now_.mono_ms)) {
+    std::string message = "closed the slow client " + session->peer + ": ";
+    message += why;
+    if (slow_unsaid_ > 0) message += " (and " + std::to_string(slow_unsaid_) + " more clients since the last such line)";
+    slow_unsaid_ = 0;
+    sink_->ToDatabase(LogLine{LogLevel::kInfo, std::move(message),
+                              "If such clients should be waited for, raise realtime.max_client_queue, "
+                              "realtime.max_queue_memory or realtime.slow_client_grace."});
+  } else {
+    ++slow_unsaid_;
+  }
   CloseSession(*session, CloseCode::kPolicyViolation, "slow client");
 }
 
@@ -278,7 +287,10 @@ void Engine::FromDatabase(const Stored& stored) { impl_->OnStored(stored); }
 void Engine::FromDatabase(const DatabaseBroadcast& broadcast) { impl_->OnDatabaseBroadcast(broadcast); }
 void Engine::FromDatabase(const StreamState& state) { impl_->OnStreamState(state); }
 void Engine::FromDatabase(const SystemNotice& notice) { impl_->OnNotice(notice); }
-void Engine::FromDatabase(const Delivery& delivery) { impl_->OnDelivery(delivery); }
+size_t Engine::HandOut(const Delivery& delivery, size_t from, const std::function<bool()>& pause) {
+  return impl_->OnDelivery(delivery, from, pause);
+}
+void Engine::DropHeld() { impl_->DropHeld(); }
 void Engine::SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const {
   impl_->SessionsOf(delivery, sessions);
 }

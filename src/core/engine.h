@@ -7,6 +7,7 @@
 #include "core/pure.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -101,7 +102,13 @@ class Engine {
   void FromDatabase(const DatabaseBroadcast& broadcast);
   void FromDatabase(const StreamState& state);
   // Hands one frame per channel to the sink.
-  void FromDatabase(const Delivery& delivery);
+  void FromDatabase(const Delivery& delivery) { HandOut(delivery, 0, [] { return false; }); }
+  // The same from a position on, which `from` gives (0: the beginning) and this returns (kAll: the end), until `pause` says
+  // so behind a channel: changes that many get under topics of their own are many frames.
+  static constexpr size_t kAll = SIZE_MAX;
+  size_t HandOut(const Delivery& delivery, size_t from, const std::function<bool()>& pause);
+  // Memory is short: joins for which messages have been held back will be refused, and these are dropped.
+  void DropHeld();
   // Appends the sessions a delivery would reach, each once; back-pressure asks first.
   void SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const;
   void SessionsOf(const DatabaseBroadcast& broadcast, std::vector<SessionId>* sessions) const;

@@ -75,6 +75,9 @@ Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& mess
   if (session.join_cost + size > kMaxJoinBytesPerSession) {
     return {Code::kTooLarge, "UnknownErrorOnChannel: the joins of this connection are too large"};
   }
+  if (joins_bytes_ + size > settings_->max_queue_memory) {
+    return {Code::kTooLarge, "UnknownErrorOnChannel: the joins of all connections are too large"};
+  }
   return Status::Ok();
 }
 
@@ -134,6 +137,7 @@ Channel& Engine::Impl::AddChannel(Session& session, const ClientMessage& message
   // The owner first: should memory run out in between, channels_ points to nothing that is gone.
   session.channels.emplace(message.topic, std::move(owned));
   session.join_cost += size;
+  joins_bytes_ += size;
   channels_.emplace(channel.id, &channel);
   deadlines_.Cancel(Deadline::Kind::kNoChannel, session.id, &session.channel_deadline);
   NoteListeners();
@@ -305,6 +309,7 @@ void Engine::Impl::EndChannel(Channel& channel) {
   deadlines_.Cancel(Deadline::Kind::kReady, channel.id, &channel.ready_deadline);
   Session& session = *channel.session;
   session.join_cost -= channel.cost;
+  joins_bytes_ -= channel.cost;
   channels_.erase(channel.id);
   session.channels.erase(session.channels.find(channel.topic));
   NoteListeners();

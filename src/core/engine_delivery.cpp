@@ -5,11 +5,12 @@
 
 namespace realtime {
 
-void Engine::Impl::OnDelivery(const Delivery& delivery) {
-  if (delivery.data == nullptr) return;
+size_t Engine::Impl::OnDelivery(const Delivery& delivery, size_t from, const std::function<bool()>& pause) {
+  if (delivery.data == nullptr) return kAll;
   const std::vector<Target>& targets = Merge(delivery);
   frames_.Begin(delivery);
-  for (size_t i = 0; i < targets.size();) {
+  size_t i = from;
+  for (bool paused = false; i < targets.size() && !paused;) {
     ChannelId id = targets[i].channel;
     ids_.clear();
     for (; i < targets.size() && targets[i].channel == id; ++i) ids_.push_back(targets[i].binding_id);
@@ -21,8 +22,10 @@ void Engine::Impl::OnDelivery(const Delivery& delivery) {
     Deliver(*channel, frames_.For(*channel, ids_));
     ++channel->changes;
     ++traffic_.change_deliveries;
+    paused = pause();
   }
   frames_.End();
+  return i < targets.size() ? i : kAll;
 }
 
 void Engine::Impl::SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) {

@@ -57,7 +57,8 @@ class Engine::Impl {
   void OnDatabaseBroadcast(const DatabaseBroadcast& broadcast) { Publish(broadcast.message, 0); }
   void OnStreamState(const StreamState& state);
   void OnNotice(const SystemNotice& notice);
-  void OnDelivery(const Delivery& delivery);
+  size_t OnDelivery(const Delivery& delivery, size_t from, const std::function<bool()>& pause);
+  void DropHeld();
   void SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions);
   void SessionsOf(const DatabaseBroadcast& broadcast, std::vector<SessionId>* sessions);
 
@@ -146,6 +147,7 @@ class Engine::Impl {
   Status ChangePresence(Channel& channel, std::string_view payload, Now now);
   Status TrackPresence(Channel& channel, std::string_view payload, Now now);
   Status CheckTrackedBytes(const Channel& channel, size_t size) const;
+  bool ForgetTracked(Channel& channel);
   // Everybody hears of it, the channel itself too.
   void UntrackPresence(Channel& channel);
   // Likewise, but the channel is about to leave the room and hears nothing.
@@ -194,8 +196,12 @@ class Engine::Impl {
   bool stream_live_ = false;   // what it last told
   TokenBucket joins_;
   TokenBucket presence_events_;
+  TokenBucket slow_lines_;
+  size_t slow_unsaid_ = 0;     // slow clients that no line has named
   std::vector<std::string> rooms_due_;  // keys of topics whose diff_due is set; some may have ended
   int64_t presence_deadline_ = Deadlines::kNever;
+  size_t joins_bytes_ = 0;     // of the joins of all channels
+  size_t tracked_bytes_ = 0;   // of all that is tracked
   bool draining_ = false;      // all end, one after the other: nobody is told who else does
   std::unordered_map<ChannelId, std::unique_ptr<PendingCall>> calls_;
   size_t calls_bytes_ = 0;     // of the messages of all of them

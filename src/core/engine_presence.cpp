@@ -95,7 +95,10 @@ Status Engine::Impl::TrackPresence(Channel& channel, std::string_view payload, N
   if (!fits.ok()) return fits;
   if (!presence_events_.Take(settings_->presence_events, now.mono_ms)) return {Code::kTooLarge, std::string(kTooMany)};
   channel.has_tracked = true;
-  if (channel.room->presence.Track(&channel.meta, parsed.value, &names_)) ShowPresence(*channel.room, 0);
+  const size_t before = channel.room->presence.size();
+  bool changed = channel.room->presence.Track(&channel.meta, parsed.value, &names_);
+  tracked_bytes_ += channel.room->presence.size() - before;
+  if (changed) ShowPresence(*channel.room, 0);
   return Status::Ok();
 }
 
@@ -112,15 +115,26 @@ Status Engine::Impl::CheckTrackedBytes(const Channel& channel, size_t size) cons
   const size_t of_key = channel.meta.size() - channel.meta.body.size();
   const size_t of_room = channel.room->presence.size() - before + of_key + size;
   if (of_room > settings_->max_client_queue / 4) return {Code::kTooLarge, "Too much is tracked on this topic"};
+  if (tracked_bytes_ - before + of_key + size > settings_->max_queue_memory / 4) {
+    return {Code::kTooLarge, "Too much is tracked by all clients"};
+  }
   return Status::Ok();
 }
 
+bool Engine::Impl::ForgetTracked(Channel& channel) {
+  if (channel.room == nullptr) return false;
+  const size_t before = channel.room->presence.size();
+  bool changed = channel.room->presence.Untrack(&channel.meta);
+  tracked_bytes_ -= before - channel.room->presence.size();
+  return changed;
+}
+
 void Engine::Impl::UntrackPresence(Channel& channel) {
-  if (channel.room != nullptr && channel.room->presence.Untrack(&channel.meta)) ShowPresence(*channel.room, 0);
+  if (ForgetTracked(channel)) ShowPresence(*channel.room, 0);
 }
 
 void Engine::Impl::EndPresence(Channel& channel) {
-  if (channel.room != nullptr && channel.room->presence.Untrack(&channel.meta)) ShowPresence(*channel.room, channel.id);
+  if (ForgetTracked(channel)) ShowPresence(*channel.room, channel.id);
 }
 
 // Only a diff changes the state: what is kept until then is what would be made.

@@ -115,7 +115,15 @@ void Engine::Impl::Deliver(Channel& channel, const SharedBytes& frame) {
     return;
   }
   channel.held_too_much = true;
-  channel.held.clear();
+  std::vector<SharedBytes>().swap(channel.held);
+}
+
+void Engine::Impl::DropHeld() {
+  for (const auto& [id, channel] : channels_) {
+    if (channel->held.empty()) continue;
+    channel->held_too_much = true;
+    std::vector<SharedBytes>().swap(channel->held);
+  }
 }
 
 void Engine::Impl::SendHeld(Channel& channel) {

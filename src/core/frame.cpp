@@ -1,6 +1,7 @@
 #include "core/frame.h"
 
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "core/json.h"
@@ -99,6 +100,23 @@ bool TakeMetadata(std::string_view text, ClientMessage* message) {
   return true;
 }
 
+// Frames are made and die on the network thread; whoever watches need not be there.
+constinit std::atomic<size_t> frame_memory{0};
+
+struct CountedFrame {
+  explicit CountedFrame(size_t size) {
+    bytes.reserve(size);
+    frame_memory.fetch_add(cost(), std::memory_order_relaxed);
+  }
+  ~CountedFrame() { frame_memory.fetch_sub(cost(), std::memory_order_relaxed); }
+  CountedFrame(const CountedFrame&) = delete;
+  CountedFrame& operator=(const CountedFrame&) = delete;
+  // With what the allocator and the count of references take.
+  size_t cost() const { return bytes.capacity() + sizeof(*this) + 4 * sizeof(void*); }
+
+  std::string bytes;
+};
+
 }  // namespace
 
 Result<Vsn> ParseVsn(const std::string* vsn) {
@@ -186,22 +204,28 @@ std::string EncodeText(Vsn vsn, std::string_view join_ref, std::string_view ref,
   return text;
 }
 
-SharedBytes MakeFrame(Opcode opcode, std::string_view payload) {
-  constexpr char kFin = '\x80';
-  auto frame = std::make_shared<std::string>();
-  frame->reserve(payload.size() + 10);
-  frame->push_back(static_cast<char>(kFin | static_cast<char>(opcode)));
-  uint64_t size = payload.size();
-  int length_bytes = 0;
-  if (size < 126) {
-    frame->push_back(static_cast<char>(size));
-  } else {
-    length_bytes = size <= 0xFFFF ? 2 : 8;
-    frame->push_back(static_cast<char>(length_bytes == 2 ? 126 : 127));
-  }
-  for (int i = length_bytes - 1; i >= 0; i--) frame->push_back(static_cast<char>((size >> (8 * i)) & 0xFF));
-  frame->append(payload);
-  return frame;
+size_t WriteFrameHeader(uint8_t first_byte, size_t payload_size, char* out) {
+  char* end = out;
+  *end++ = static_cast<char>(first_byte);
+  int length_bytes = payload_size < 126 ? 0 : payload_size <= 0xFFFF ? 2 : 8;
+  *end++ = static_cast<char>(length_bytes == 0 ? payload_size : length_bytes == 2 ? 126 : 127);
+  for (int i = length_bytes - 1; i >= 0; i--) *end++ = static_cast<char>((uint64_t{payload_size} >> (8 * i)) & 0xFF);
+  return static_cast<size_t>(end - out);
 }
+
+size_t FrameHeaderSize(std::string_view frame) {
+  if (frame.size() < 2 || frame[1] < 126) return 2;
+  return frame[1] == 126 ? 4 : kMaxFrameHeader;
+}
+
+SharedBytes MakeFrame(Opcode opcode, std::string_view payload) {
+  char header[kMaxFrameHeader];
+  size_t header_size = WriteFrameHeader(kFinBit | static_cast<uint8_t>(opcode), payload.size(), header);
+  auto frame = std::make_shared<CountedFrame>(header_size + payload.size());
+  frame->bytes.append(header, header_size).append(payload);
+  return {frame, &frame->bytes};
+}
+
+size_t FrameMemory() { return frame_memory.load(std::memory_order_relaxed); }
 
 }  // namespace realtime

@@ -47,9 +47,17 @@ std::string EncodeText(Vsn vsn, std::string_view join_ref, std::string_view ref,
 
 enum class Opcode : uint8_t { kText = 0x1, kBinary = 0x2, kClose = 0x8, kPing = 0x9, kPong = 0xA };
 
+// Headers of frames without a mask. Write: returns the size, at most kMaxFrameHeader.
+inline constexpr size_t kMaxFrameHeader = 10;
+inline constexpr uint8_t kFinBit = 0x80;
+size_t WriteFrameHeader(uint8_t first_byte, size_t payload_size, char* out);
+size_t FrameHeaderSize(std::string_view frame);
+
 // A complete unmasked WebSocket frame (FIN set): the header for `payload.size()` and the payload. Server frames carry no
 // mask, so one frame serves every socket that gets the same message.
 SharedBytes MakeFrame(Opcode opcode, std::string_view payload);
+// The memory of all frames that anybody still holds, each counted once. Any thread.
+size_t FrameMemory();
 
 }  // namespace realtime
 

@@ -44,6 +44,7 @@ struct Settings {
   int64_t authorization_ttl_ms = 60000;        // how long the policies' answer for a private channel counts
   int64_t no_channel_timeout_ms = 600000;      // a connection whose last channel has ended; 0: none
   size_t max_client_queue = 16u << 20;         // bytes waiting for one socket
+  size_t max_queue_memory = 256u << 20;        // what waits for all sockets, shared frames counted once
   size_t max_mailbox = 16u << 20;              // bytes waiting for the network thread; above it the stream stops;
                                                // shares of it bound what waits for the database (net/intake.h)
   int64_t idle_timeout_ms = 60000;             // no frame from the client

@@ -14,6 +14,7 @@
 #include <deque>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -88,6 +89,7 @@ class NetworkThread::Impl {
   std::vector<NetworkMailbox::Entry> taken_;
   std::deque<NetworkMailbox::Entry> backlog_;
   bool handling_ = false;    // the first of the backlog is being dealt with
+  size_t handed_out_ = 0;    // how far it has been, if it is a delivery
   Gauges gauges_;
   bool drain_seen_ = false;  // taken from the mailbox: from now on nobody may hold the messages before it
   bool draining_ = false;
@@ -95,7 +97,6 @@ class NetworkThread::Impl {
   int64_t drain_deadline_ms_ = INT64_MAX;
   int64_t drain_began_ms_ = 0;
   size_t drain_later_ = 0;  // clients that were not told to go at once
-  int64_t next_sample_ms_ = 0;
   bool unfinished_ = false;  // the last turn ran out of time for messages
   int64_t process_end_us_ = 0;
 };
@@ -186,6 +187,7 @@ void NetworkThread::Impl::Recover() {
 // All but what says how things are from now on. The message that ran out of memory goes in any case, or it would again.
 void NetworkThread::Impl::ForgetBacklog() {
   bool first = std::exchange(handling_, false);
+  handed_out_ = 0;
   std::erase_if(backlog_, [&](const NetworkMailbox::Entry& entry) {
     bool lasts = std::holds_alternative<Reload>(entry.message) || std::holds_alternative<StreamState>(entry.message);
     bool goes = std::exchange(first, false) || !lasts;
@@ -213,10 +215,7 @@ void NetworkThread::Impl::Apply(SettingsPtr settings, Now now) {
 int64_t NetworkThread::Impl::Turn() {
   if (finished_) return INT64_MAX;
   Now now = ReadClock();
-  if (now.mono_ms >= next_sample_ms_ && !parts_->sockets.watched().empty()) {
-    parts_->sockets.SampleProgress(now);
-    next_sample_ms_ = now.mono_ms + BackPressure::kSampleMs;
-  }
+  parts_->back_pressure.Sample(now);
   if (parts_->engine.NextDeadline() <= now.mono_ms) parts_->engine.Tick(now);
   parts_->sockets.Tick(now);
   parts_->first_line.Tick(now);
@@ -245,9 +244,7 @@ int64_t NetworkThread::Impl::NextDeadline(Now now) const {
   int64_t next = std::min(parts_->engine.NextDeadline(), parts_->sockets.NextDeadline(now));
   next = std::min({next, parts_->listener.NextDeadline(), parts_->first_line.NextDeadline(), drain_deadline_ms_,
                    parts_->tls.NextDeadline(), parts_->admission.NextLook(), gauges_.NextLook()});
-  if (!parts_->sockets.watched().empty() || parts_->back_pressure.holding()) {
-    next = std::min(next, now.mono_ms + BackPressure::kSampleMs);
-  }
+  if (parts_->back_pressure.watching()) next = std::min(next, now.mono_ms + BackPressure::kSampleMs);
   if (draining_ && parts_->engine.session_count() > 0) next = std::min(next, now.mono_ms + kDrainStepMs);
   return next;
 }
@@ -277,6 +274,7 @@ void NetworkThread::Impl::Process(Now now) {
     }
     size_t bytes = backlog_.front().bytes;
     backlog_.pop_front();
+    handed_out_ = 0;
     inbox_->Done(bytes);
     if (MonotonicUs() >= stop_us) break;
   }
@@ -319,20 +317,19 @@ template <typename T>
 bool NetworkThread::Impl::HandOut(const T& message, Now now) {
   if (!drain_seen_ && !parts_->back_pressure.Admit(message, *settings_, now)) return false;
   parts_->sockets.set_in_delivery(true);
-  parts_->engine.FromDatabase(message);
+  bool all = true;
+  if constexpr (std::is_same_v<T, Delivery>) {
+    handed_out_ = parts_->engine.HandOut(message, handed_out_, [this] { return parts_->back_pressure.MustPause(*settings_); });
+    all = handed_out_ == Engine::kAll;
+  } else {
+    parts_->engine.FromDatabase(message);
+  }
   parts_->sockets.set_in_delivery(false);
-  return true;
+  return all;
 }
 
 void NetworkThread::Impl::CutOverflowed() {
-  if (parts_ == nullptr) return;
-  for (auto cut = parts_->sockets.TakeOverflowed(); !cut.empty(); cut = parts_->sockets.TakeOverflowed()) {
-    for (SessionId session : cut) {
-      const Socket* socket = parts_->sockets.Find(session);
-      if (socket == nullptr) continue;
-      parts_->engine.CutSlow(session, std::to_string(socket->queued()) + " bytes were queued");
-    }
-  }
+  if (parts_ != nullptr) parts_->back_pressure.CutOverflowed(*settings_);
 }
 
 void NetworkThread::Impl::BeginDrain(Now now) {

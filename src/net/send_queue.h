@@ -18,17 +18,24 @@ class SendQueue {
 
   bool empty() const { return head_ == frames_.size(); }
   size_t bytes() const { return bytes_; }
+  // Memory of its own, which it shares with no other queue.
+  size_t own_memory() const { return frames_.capacity() * sizeof(SharedBytes); }
 
-  // The bytes for one write: as many whole frames as fit into buffer[0, capacity), copied there; or the first frame in
-  // place when it alone is larger. Valid until Pop. Empty when the queue is.
+  // The bytes for one write, copied into buffer[0, capacity): as many whole frames as fit; or a fragment (RFC 6455 5.4) of
+  // the first frame when it alone is larger. Control frames may stand between fragments, so whatever else writes to the
+  // socket does no harm. Valid until Pop. Empty when the queue is.
   std::string_view Peek(char* buffer, size_t capacity);
   // Drops what the last Peek returned.
   void Pop();
 
  private:
+  std::string_view PeekFragment(const std::string& frame, char* buffer, size_t capacity);
+
   std::vector<SharedBytes> frames_;  // [head_, end) wait
   size_t head_ = 0;
-  size_t peeked_ = 0;  // frames in the last Peek
+  size_t peeked_ = 0;           // frames that the last Peek ended
+  size_t peeked_fragment_ = 0;  // bytes of the first frame's payload in the last Peek, if it was a fragment
+  size_t sent_ = 0;             // bytes of the first frame's payload that have gone in fragments
   size_t bytes_ = 0;
 };
 

@@ -310,10 +310,11 @@ void Server::OnMessage(Socket* socket, std::string_view fragment) {
   // Short messages come whole and need no copy.
   bool whole = last && socket->message.empty();
   if (!whole) socket->message.append(fragment);
-  if (!last) return;
+  if (!last) return sockets_->CountMemory(socket);
   socket->in_message = false;
   std::string message = std::move(socket->message);
   socket->message = {};
+  if (!whole) sockets_->CountMemory(socket);
   sockets_->BeforeMessage();
   engine_->Receive(socket->session, whole ? fragment : std::string_view(message), socket->message_is_binary, ReadClock());
   sockets_->AfterMessage(socket);

@@ -74,6 +74,7 @@ void Sockets::Remove(Socket* socket) {
   if (socket->state != Socket::State::kHandshake) --clients_;
   SetDeadline(socket, INT64_MAX);
   watched_.erase(socket);
+  own_memory_ -= socket->own_memory;
   intake_.Forget(socket);
   EndCall(socket);
   if (socket->state == Socket::State::kOpen) by_session_.erase(socket->session);
@@ -100,9 +101,8 @@ bool Sockets::Write(Socket* socket, Now now) {
     return true;
   }
   std::string_view bytes = socket->queue.Peek(join_buffer_.data() + LWS_PRE, kJoinBytes);
-  // A frame is never handed over in slices: libwebsockets would put a pong or a close frame between two of them.
-  // LWS_WRITE_RAW does not write to the bytes, so a large frame goes from where it is shared.
-  auto* start = const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
+  // Never more than the buffer: what the kernel does not take, libwebsockets copies, for each socket anew.
+  auto* start = reinterpret_cast<unsigned char*>(join_buffer_.data() + LWS_PRE);
   int written = lws_write(socket->wsi, start, bytes.size(), LWS_WRITE_RAW);
   if (written < 0) return false;
   if (lws_partial_buffered(socket->wsi)) {
@@ -150,7 +150,9 @@ void Sockets::Close(SessionId session, CloseCode code, std::string_view reason) 
   payload += Truncated(reason, kMaxCloseReason);
   socket->queue.Push(MakeFrame(Opcode::kClose, payload));
   UpdateWatch(socket);
-  SetDeadline(socket, ReadClock().mono_ms + (slow ? kCloseSlowMs : kCloseMs));
+  // Behind bytes that the peer does not take, a close frame has no chance, and the bytes are to go.
+  const bool hopeless = slow && socket->in_flight > 0 && short_of_memory();
+  SetDeadline(socket, ReadClock().mono_ms + (hopeless ? 0 : slow ? kCloseSlowMs : kCloseMs));
   lws_callback_on_writable(socket->wsi);
 }
 
@@ -172,7 +174,17 @@ int64_t Sockets::LastReceived(SessionId session, Now now) {
   return ago < 0 ? 0 : now.mono_ms - ago;
 }
 
+void Sockets::CountMemory(Socket* socket) {
+  // What is closing holds it for a second or a few, and nothing can be done about it.
+  const bool open = socket->state == Socket::State::kOpen;
+  size_t own = open ? socket->in_flight + socket->queue.own_memory() : 0;
+  if (open && socket->in_message) own += socket->message.capacity();
+  own_memory_ += own - socket->own_memory;
+  socket->own_memory = own;
+}
+
 void Sockets::UpdateWatch(Socket* socket) {
+  CountMemory(socket);
   bool above = socket->state == Socket::State::kOpen && socket->queued() > settings_->max_client_queue / 4;
   if (above == socket->above_watch) return;
   socket->above_watch = above;
@@ -185,11 +197,34 @@ void Sockets::UpdateWatch(Socket* socket) {
 }
 
 void Sockets::SampleProgress(Now now) {
-  for (Socket* socket : watched_) {
+  auto sample = [&](Socket* socket) {
     uint64_t acked = AckedBytes(socket->guest->fd);
-    if (acked == socket->acked_bytes) continue;
+    if (acked == socket->acked_bytes) return;
     socket->acked_bytes = acked;
     socket->last_progress_ms = now.mono_ms;
+  };
+  if (!short_of_memory()) {
+    for (Socket* socket : watched_) sample(socket);
+  } else {
+    for (const auto& [session, socket] : by_session_) {
+      if (socket->queued() > 0) sample(socket);
+    }
+  }
+}
+
+std::vector<Socket*> Sockets::Holders() const {
+  std::vector<Socket*> holders;
+  for (const auto& [session, socket] : by_session_) {
+    if (socket->held() > 0) holders.push_back(socket);
+  }
+  return holders;
+}
+
+void Sockets::DropClosing() {
+  for (const auto& [socket, owned] : all_) {
+    if (socket->state != Socket::State::kClosing || socket->queue.empty()) continue;
+    socket->queue.Clear();
+    SetDeadline(socket, now_ms_);
   }
 }
 

@@ -14,6 +14,7 @@
 
 #include "core/clock.h"
 #include "core/engine.h"
+#include "core/frame.h"
 #include "core/settings.h"
 #include "net/admission.h"
 #include "net/exchange.h"
@@ -57,10 +58,13 @@ struct Socket {
   uint64_t acked_bytes = 0;
   int64_t held_ms = 0;
   bool above_watch = false;
+  size_t own_memory = 0;  // as counted in Sockets::memory()
 
   int64_t deadline_ms = INT64_MAX;  // handshake or close: killed then
 
   size_t queued() const { return queue.bytes() + in_flight; }
+  // What its end would give back, if it shares nothing.
+  size_t held() const { return queue.bytes() + own_memory; }
 };
 
 class Sockets : public EngineSink {
@@ -111,8 +115,20 @@ class Sockets : public EngineSink {
 
   // Sockets with more than a quarter of their cap queued. Empty: no delivery needs to be checked.
   const std::unordered_set<Socket*>& watched() const { return watched_; }
-  // Asks the kernel whether the peers of the watched sockets take bytes.
+  // Asks the kernel whether the peers of the watched sockets take bytes; when memory runs short, of all that wait for some.
   void SampleProgress(Now now);
+
+  // What waits for all sockets: frames, each counted once, and what is every socket's own: its queue, what libwebsockets has
+  // copied of it, and what has come of a message that is not complete yet.
+  size_t memory() const { return FrameMemory() + own_memory_; }
+  bool short_of_memory() const { return memory() > settings_->max_queue_memory / 2; }
+  bool over_budget() const { return memory() > settings_->max_queue_memory; }
+  // Open sockets that hold any of it.
+  std::vector<Socket*> Holders() const;
+  // Those that say goodbye give up what they had still to send.
+  void DropClosing();
+  // After a fragment of a message.
+  void CountMemory(Socket* socket);
 
   // While a delivery is handed out, a queue may pass its cap: back-pressure has judged it before.
   void set_in_delivery(bool in) { in_delivery_ = in; }
@@ -152,6 +168,7 @@ class Sockets : public EngineSink {
   size_t calls_ = 0;
   size_t held_by_calls_ = 0;
   std::unordered_set<Socket*> watched_;
+  size_t own_memory_ = 0;
   std::vector<SessionId> overflowed_;
   std::set<std::pair<int64_t, Socket*>> deadlines_;
   size_t clients_ = 0;

@@ -61,6 +61,7 @@ int authorization_ttl_ms;
 int no_channel_timeout_ms;
 int message_retention_minutes;
 int max_client_queue_kb;
+int max_queue_memory_kb;
 int max_mailbox_kb;
 int idle_timeout_ms;
 int slow_client_grace_ms;
@@ -238,6 +239,8 @@ const IntSetting kInts[] = {
      3 * kMinutesPerDay, 60, 365 * kMinutesPerDay, GUC_UNIT_MIN},
     {"realtime.max_client_queue", "Bytes waiting for one client at which it counts as slow.", &max_client_queue_kb, 16384,
      64, 1024 * 1024, GUC_UNIT_KB},
+    {"realtime.max_queue_memory", "Memory for what waits for all clients; those that hold most without taking any are disconnected.",
+     &max_queue_memory_kb, 262144, 16384, 16 * 1024 * 1024, GUC_UNIT_KB},
     {"realtime.max_mailbox", "Bytes waiting for the network thread at which the change stream pauses.", &max_mailbox_kb,
      16384, 256, 1024 * 1024, GUC_UNIT_KB},
     {"realtime.idle_timeout", "Silence after which a client is disconnected.", &idle_timeout_ms, 60000, 1000,
@@ -318,6 +321,7 @@ void SetLimits(Settings* settings) {
   settings->presence_events = PerSecond(max_presence_events_per_second);
   settings->presence_calls = PresenceCalls();
   settings->max_client_queue = static_cast<size_t>(max_client_queue_kb) * kKilobyte;
+  settings->max_queue_memory = static_cast<size_t>(max_queue_memory_kb) * kKilobyte;
   settings->max_mailbox = static_cast<size_t>(max_mailbox_kb) * kKilobyte;
 }
 

@@ -161,7 +161,13 @@ Frame Client::ReadFrame(int timeout_ms) {
         for (size_t i = 0; i < extra; ++i) length = length << 8 | static_cast<uint8_t>(rest[2 + i]);
         if (rest.size() >= 2 + extra + length) {
           used_ += 2 + extra + length;
-          return {static_cast<uint8_t>(rest[0]) & 0x0F, std::string(rest.substr(2 + extra, length))};
+          Frame frame{static_cast<uint8_t>(rest[0]) & 0x0F, std::string(rest.substr(2 + extra, length))};
+          bool fin = (rest[0] & 0x80) != 0;
+          if (frame.opcode >= 8 || (fin && frame.opcode != 0)) return frame;
+          if (frame.opcode != 0) partial_.opcode = frame.opcode;
+          partial_.payload += frame.payload;
+          if (fin) return std::exchange(partial_, Frame());
+          continue;
         }
       }
     }

@@ -44,6 +44,7 @@ class Client {
 
   bool SendFrame(int opcode, std::string_view payload, bool fin = true, bool masked = true);
   bool SendText(std::string_view text) { return SendFrame(1, text); }
+  // A message that comes in fragments is one frame here.
   Frame ReadFrame(int timeout_ms = 5000);
   // Skips frames until one contains `part`.
   bool ReadUntil(const std::string& part, int timeout_ms = 10000);
@@ -58,6 +59,7 @@ class Client {
   bool ended_ = false;
   std::string buffer_;
   size_t used_ = 0;
+  Frame partial_;  // fragments of a message so far
 };
 
 int StatusOf(const std::string& response);

@@ -75,6 +75,25 @@ TEST_F(EngineTest, EqualFramesAreShared) {
   EXPECT_EQ(frame(3).use_count(), 2) << "the engine keeps no frame";
 }
 
+TEST_F(EngineTest, HandingOutStopsBehindAChannelAndGoesOnThere) {
+  SessionId sessions[3];
+  std::vector<Target> targets;
+  for (int i = 0; i < 3; ++i) {
+    sessions[i] = Connect();
+    ChannelId channel = JoinLive(sessions[i], "1", "realtime:" + std::to_string(i)).channel;
+    targets.push_back({channel, 1});
+    targets.push_back({channel, 2});
+  }
+  Delivery delivery = Change({List(targets)});
+  size_t at = 0;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_NE(at, Engine::kAll);
+    at = engine_->HandOut(delivery, at, [] { return true; });
+    for (int k = 0; k < 3; ++k) EXPECT_EQ(sink_.TakeTexts(sessions[k]).size(), k == i ? 1u : 0u);
+  }
+  EXPECT_EQ(at, Engine::kAll);
+}
+
 TEST_F(EngineTest, FramesAreNotSharedBetweenDeliveries) {
   SessionId session = Connect();
   ChannelId channel = JoinLive(session, "1", "realtime:room").channel;

@@ -144,6 +144,19 @@ TEST_F(EngineTest, JoinsOfOneConnectionAreBoundedInBytes) {
   EXPECT_EQ(Say(session, JoinText("5", "realtime:c", "[]", padding)), Texts{Joined("5", "realtime:c")});
 }
 
+TEST_F(EngineTest, JoinsOfAllConnectionsAreBoundedInBytes) {
+  settings_.max_queue_memory = 4u << 20;
+  Restart();
+  SessionId first = Connect();
+  SessionId second = Connect();
+  std::string padding = R"(,"x":")" + std::string(3u << 20, 'x') + "\"";
+  EXPECT_EQ(Say(first, JoinText("1", "realtime:a", "[]", padding)), Texts{Joined("1", "realtime:a")});
+  EXPECT_EQ(Say(second, JoinText("2", "realtime:b", "[]", padding)),
+            Texts{Refused("2", "realtime:b", "UnknownErrorOnChannel: the joins of all connections are too large")});
+  engine_->Disconnected(first);
+  EXPECT_EQ(Say(second, JoinText("3", "realtime:b", "[]", padding)), Texts{Joined("3", "realtime:b")});
+}
+
 TEST_F(EngineTest, LeaveAnswersThenCloses) {
   SessionId session = Connect();
   Subscribe subscribe = JoinLive(session, "1", "realtime:room");

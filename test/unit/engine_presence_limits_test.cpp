@@ -101,6 +101,21 @@ TEST_F(EnginePresenceTest, OneConnectionCannotTrackWithoutEnd) {
   EXPECT_EQ(track("realtime:3", payload), kOk);
 }
 
+TEST_F(EnginePresenceTest, AllConnectionsTogetherCannotTrackWithoutEnd) {
+  settings_.max_queue_memory = 4000;
+  Restart();
+  SessionId ann = Member("ann");
+  SessionId bob = Connect();
+  engine_->Receive(bob, PresenceJoin("bob", "", "realtime:2"), false, now_);
+  sink_.TakeTexts(bob);
+  const std::string payload = R"({"x":")" + std::string(600, 'x') + "\"}";
+  EXPECT_EQ(Track(ann, payload), kOk);
+  EXPECT_EQ(Call(bob, TrackMessage(payload, "realtime:2")), Refusal("Too much is tracked by all clients"));
+  EXPECT_EQ(Track(ann, R"({"y":")" + std::string(600, 'x') + "\"}"), kOk) << "in place of the old one";
+  engine_->Disconnected(ann);
+  EXPECT_EQ(Call(bob, TrackMessage(payload, "realtime:2")), kOk);
+}
+
 TEST_F(EnginePresenceTest, AStateFitsAClientsQueue) {
   settings_.max_client_queue = 4000;
   Restart();

@@ -196,6 +196,24 @@ TEST_F(RightsTest, JoinThatWouldHoldBackTooMuchIsRefused) {
   EXPECT_EQ(sink_.Take<Unsubscribe>().size(), 1u);
 }
 
+TEST_F(RightsTest, JoinWhoseMessagesAreDroppedForMemoryIsRefused) {
+  SessionId session = Connect();
+  engine_->Receive(session,
+                   R"(["1","1","realtime:room","phx_join",{"config":{"private":true,"postgres_changes":)" +
+                       std::string(kTodos) + "}}]",
+                   false, now_);
+  Grant(TakeCheck(), Rights::All());
+  const size_t before = FrameMemory();
+  engine_->FromDatabase(DatabaseBroadcast{Message("{\"x\":\"" + std::string(900, 'x') + "\"}")});
+  EXPECT_GT(FrameMemory(), before + 900);
+  engine_->DropHeld();
+  EXPECT_EQ(FrameMemory(), before);
+  Answer(TakeSubscribe(), Outcome::kLive);
+  Texts texts = sink_.TakeTexts(session);
+  ASSERT_EQ(texts.size(), 1u);
+  EXPECT_NE(texts[0].find("too many messages arrived"), std::string::npos);
+}
+
 TEST_F(RightsTest, ReplayedMessagesFollowTheAnswerAndAreNotRepeated) {
   SessionId session = Connect();
   Say(session,

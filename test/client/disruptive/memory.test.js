@@ -46,7 +46,8 @@ test('a large transaction waits for a client that stops reading, within 64 MiB o
   await streamStands(pid);
   const grown = (memoryKib(pid) - before) / kMib;
   assert.ok(grown > kQueuesMib, `the queues were full: ${grown} MiB`);
-  assert.ok(grown < kMostMib, `${grown} MiB`);
+  // AddressSanitizer surrounds what is allocated, and keeps what is freed.
+  if (!process.env.CLUSTER_SERVER_ENV?.includes('ASAN_OPTIONS')) assert.ok(grown < kMostMib, `${grown} MiB`);
   client.socket.resume();
   await waitFor(() => ids.length >= kRows || client.closed, () => `all rows; saw ${ids.length}`, 120000);
   assert.equal(client.closed, null);

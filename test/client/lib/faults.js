@@ -8,6 +8,9 @@ const { cleanup } = require('./cleanup');
 const { Cluster } = require('./cluster');
 
 const kSource = path.join(__dirname, '../../faults.c');
+// What `make check-asan` gives to every server; its runtime must come first.
+const kGiven = process.env.CLUSTER_SERVER_ENV || '';
+const kPreloaded = /\bLD_PRELOAD=(\S+)/.exec(kGiven)?.[1];
 const kWords = ['clockStep', 'starveEvery', 'starveFrom', 'starved', 'diskFull', 'diskRefusals'];
 
 class Faults {
@@ -21,7 +24,7 @@ class Faults {
     execFileSync(process.env.CC || 'cc', ['-shared', '-fPIC', '-O1', '-o', library, kSource, '-ldl']);
     fs.writeFileSync(file, Buffer.alloc(8 * kWords.length));
     fs.chmodSync(file, 0o666);
-    const serverEnv = `LD_PRELOAD=${library} FAULTS_FILE=${file}`;
+    const serverEnv = `${kGiven} LD_PRELOAD=${kPreloaded ? `${kPreloaded}:` : ''}${library} FAULTS_FILE=${file}`;
     return { cluster: await Cluster.start(t, conf, { serverEnv }), faults: new Faults(file) };
   }
 
