@@ -152,7 +152,8 @@ void KeepOnlyDemand(const Table& table, PolicyPlan* plan) {
 
 void CompileQuals(const Table& table, Query* query, List* quals, PolicyPlan* plan) {
   QualFacts facts = {};
-  quals = UnwrapScalarSelects(quals);
+  uint64_t before = FunctionLookups().immutable;
+  quals = SimplifyQuals(UnwrapScalarSelects(quals));
   Node* condition = InOrder(quals);
   InspectQuals(condition, &facts);
   plan->runs_user_code = contain_volatile_functions(condition);
@@ -163,7 +164,6 @@ void CompileQuals(const Table& table, Query* query, List* quals, PolicyPlan* pla
   }
   int attno = -1;
   while ((attno = bms_next_member(facts.columns, attno)) >= 0) plan->columns.push_back(static_cast<AttrNumber>(attno));
-  uint64_t before = FunctionLookups().immutable;
   // Volatile parts may change the settings that the demanded value is made of.
   PolicyDemand demand = plan->runs_user_code ? PolicyDemand() : FindPolicyDemand(table, quals);
   if (checkExprHasSubLink(condition)) {

@@ -119,6 +119,16 @@ List* UnwrapScalarSelects(List* quals) {
   return reinterpret_cast<List*>(UnwrapMutator(reinterpret_cast<Node*>(quals), nullptr));
 }
 
+List* SimplifyQuals(List* quals) {
+  List* simple = NIL;
+  ListCell* cell;
+  foreach (cell, quals) {
+    Node* qual = eval_const_expressions(nullptr, static_cast<Node*>(lfirst(cell)));
+    simple = lappend(simple, canonicalize_qual(reinterpret_cast<Expr*>(qual), false));
+  }
+  return simple;
+}
+
 Node* ColumnsToParams(Node* condition) { return ParamMutator(condition, nullptr); }
 
 }  // namespace realtime

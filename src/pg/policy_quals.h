@@ -21,6 +21,10 @@ void InspectQuals(Node* condition, QualFacts* facts);
 // The quals as one expression that tests them one after the other.
 Node* InOrder(List* quals);
 
+// As the planner does with the conditions of a WHERE, one by one: functions are inlined, constants folded, and parts that
+// follow from others fall away. A session never runs those, and may not even have the right to.
+List* SimplifyQuals(List* quals);
+
 // Replaces uncorrelated, trivial scalar sub-selects, `(select f(...))`, by their expression.
 List* UnwrapScalarSelects(List* quals);
 
