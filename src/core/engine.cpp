@@ -291,6 +291,8 @@ size_t Engine::HandOut(const Delivery& delivery, size_t from, const std::functio
   return impl_->OnDelivery(delivery, from, pause);
 }
 void Engine::DropHeld() { impl_->DropHeld(); }
+void Engine::Foresee(const Delivery& delivery, int step) const { impl_->Foresee(delivery, step); }
+
 void Engine::SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) const {
   impl_->SessionsOf(delivery, sessions);
 }

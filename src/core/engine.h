@@ -107,6 +107,10 @@ class Engine {
   // so behind a channel: changes that many get under topics of their own are many frames.
   static constexpr size_t kAll = SIZE_MAX;
   size_t HandOut(const Delivery& delivery, size_t from, const std::function<bool()>& pause);
+  // A delivery that follows soon: asks the memory, without waiting for it, for what handing it out will read first. Each
+  // step reads what the one before has asked for, so they are for messages of falling distance.
+  static constexpr int kForeseeSteps = 4;
+  void Foresee(const Delivery& delivery, int step) const;
   // Memory is short: joins for which messages have been held back will be refused, and these are dropped.
   void DropHeld();
   // Appends the sessions a delivery would reach, each once; back-pressure asks first.

@@ -28,6 +28,20 @@ size_t Engine::Impl::OnDelivery(const Delivery& delivery, size_t from, const std
   return i < targets.size() ? i : kAll;
 }
 
+void Engine::Impl::Foresee(const Delivery& delivery, int step) const {
+  if (delivery.targets.empty() || delivery.targets[0] == nullptr) return;
+  const std::vector<Target>& targets = *delivery.targets[0];
+  if (step == 0) return __builtin_prefetch(&targets);
+  if (targets.empty()) return;
+  if (step == 1) return __builtin_prefetch(targets.data());
+  if (step == 2) return channels_.Prefetch(targets[0].channel);
+  auto found = channels_.find(targets[0].channel);
+  if (found == channels_.end()) return;
+  const char* channel = reinterpret_cast<const char*>(found->second);
+  __builtin_prefetch(channel);
+  __builtin_prefetch(channel + 64);  // a cache line further
+}
+
 void Engine::Impl::SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions) {
   ++walk_;
   for (const TargetList& list : delivery.targets) {

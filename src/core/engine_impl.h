@@ -57,6 +57,7 @@ class Engine::Impl {
   void OnDatabaseBroadcast(const DatabaseBroadcast& broadcast) { Publish(broadcast.message, 0); }
   void OnStreamState(const StreamState& state);
   void OnNotice(const SystemNotice& notice);
+  void Foresee(const Delivery& delivery, int step) const;
   size_t OnDelivery(const Delivery& delivery, size_t from, const std::function<bool()>& pause);
   void DropHeld();
   void SessionsOf(const Delivery& delivery, std::vector<SessionId>* sessions);

@@ -51,6 +51,11 @@ class IdMap {
     return entry.first == id ? Iterator(&entry, End()) : end();
   }
 
+  // A look-up of this id follows soon.
+  void Prefetch(uint64_t id) const {
+    if (size_ != 0) __builtin_prefetch(&table_[Home(id)]);
+  }
+
   // The id is not there yet. When memory runs out nothing has changed.
   void emplace(uint64_t id, T* value) {
     if ((size_ + 1) * 2 > table_.size()) Grow();

@@ -40,6 +40,7 @@ struct Session;
 // from their arrival on: what it would get before the join's answer is held back and follows the answer, because nothing
 // but the answer is sent while it is joining.
 struct Channel {
+  // What a change that comes by reads stands together: each may be for another channel, which no cache holds.
   ChannelId id = 0;
   Session* session = nullptr;  // owns this channel
   bool modern = true;
@@ -48,9 +49,11 @@ struct Channel {
   bool registered = false;     // the database may know us: our end needs an Unsubscribe
   bool awaiting = false;       // Subscribe `sequence` has not been answered
   uint32_t sequence = 0;
-  std::string topic;
-  std::string quoted_topic;    // JSON text, made once for all changes of the channel's life
+  uint64_t changes = 0;        // delivered
   size_t topic_hash = 0;
+  std::string quoted_topic;    // JSON text, made once for all changes of the channel's life
+
+  std::string topic;
   std::string join_ref;        // JSON text
   std::string ref;             // of the phx_join, for its answer
   // join_ref of the instance that this one displaced; its phx_close follows our answer.
@@ -66,7 +69,6 @@ struct Channel {
   int64_t patience_ms = 0;
   std::optional<ReplayRequest> replay;  // until it has been asked for
 
-  uint64_t changes = 0;        // delivered
   std::vector<Binding> bindings;
   std::string bindings_echo;   // for the answer; empty afterwards
   std::optional<std::string> binding_error;  // follows the answer

@@ -20,6 +20,7 @@
 
 #include "net/gauges.h"
 #include "net/listener.h"
+#include "net/look_ahead.h"
 #include "net/loop.h"
 #include "net/parts.h"
 
@@ -265,6 +266,7 @@ void NetworkThread::Impl::Process(Now now) {
   int64_t sockets_us = unfinished_ ? start_us - process_end_us_ : 0;
   int64_t stop_us = start_us + std::clamp(sockets_us, kMinBudgetUs, kMaxBudgetUs);
   while (!held && !backlog_.empty() && !finished_) {
+    LookAhead(parts_->engine, backlog_);
     handling_ = true;
     bool handled = Handle(backlog_.front().message, now);
     handling_ = false;

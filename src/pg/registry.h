@@ -46,16 +46,15 @@ class Audience {
  public:
   EventMask events = kAllEvents;
   bool old = false;  // wants the rows that leave its filters
+  struct Counts {
+    uint64_t matched = 0;  // changes that passed filters and policies
+    uint64_t errors = 0;   // events without data
+  } counts;
   std::shared_ptr<const Identity> identity;
   std::string schema;
   std::string table;
   std::vector<FilterClause> filters;
   std::vector<std::string> columns;
-
-  struct Counts {
-    uint64_t matched = 0;  // changes that passed filters and policies
-    uint64_t errors = 0;   // events without data
-  } counts;
 
   bool wildcard() const { return schema == "*" || table == "*"; }
   bool Matches(const std::string& schema_name, const std::string& table_name) const {

@@ -104,6 +104,21 @@ TEST_F(EngineTest, FramesAreNotSharedBetweenDeliveries) {
   EXPECT_EQ(texts[1], R"([null,null,"realtime:room","postgres_changes",{"ids":[1],"data":{}}])");
 }
 
+TEST_F(EngineTest, ForeseeingADeliveryChangesNothingWhateverItsTargets) {
+  const Delivery empty, null = Change({nullptr}), nobody = Change({List({})}), gone = Change({List({{999, 1}})});
+  auto foresee = [&](const Delivery& delivery) {
+    for (int step = 0; step < Engine::kForeseeSteps; ++step) engine_->Foresee(delivery, step);
+  };
+  for (const Delivery* delivery : {&empty, &null, &nobody, &gone}) foresee(*delivery);  // before there is any channel
+  SessionId session = Connect();
+  ChannelId channel = JoinLive(session, "1", "realtime:room").channel;
+  Delivery change = Change({List({{channel, 1}})});
+  for (const Delivery* delivery : {&empty, &null, &nobody, &gone, &std::as_const(change)}) foresee(*delivery);
+  EXPECT_EQ(sink_.TakeTexts(session), Texts{});
+  engine_->FromDatabase(change);
+  EXPECT_EQ(sink_.TakeTexts(session).size(), 1u);
+}
+
 TEST_F(EngineTest, ThousandsOfTargets) {
   constexpr size_t kSessions = 5000;
   std::vector<Target> targets;
