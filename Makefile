@@ -27,7 +27,7 @@ override with_llvm = no
 PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
-.PHONY: run check unit fuzz fuzz-build fuzz-policies net-test harness bench e2e check-asan check-long soak architecture
+.PHONY: run check unit fuzz fuzz-build fuzz-policies net-test harness bench e2e check-asan check-long soak architecture install-docs uninstall-docs
 ifneq ($(filter check,$(MAKECMDGOALS)),)
 # PGXS has a target `check` of its own, which only says that it is not supported.
 check: $(filter-out check,$(MAKECMDGOALS))
@@ -37,6 +37,16 @@ $(filter-out check,$(MAKECMDGOALS)):
 else
 ifneq ($(PGXS),)
 include $(PGXS)
+# In folders as here, which PGXS's DOCS would flatten: so the links between the pages lead somewhere.
+DOC_DIR = $(DESTDIR)$(docdir)/extension/realtime
+install: install-docs
+install-docs:
+	@$(MKDIR_P) '$(DOC_DIR)/docs'
+	$(INSTALL_DATA) README.md CHANGELOG.md LICENSE '$(DOC_DIR)/'
+	$(INSTALL_DATA) $(wildcard docs/*.md) '$(DOC_DIR)/docs/'
+uninstall: uninstall-docs
+uninstall-docs:
+	rm -rf '$(DOC_DIR)'
 else
 all install installcheck:
 	@echo "PostgreSQL's server headers are missing: $$(bash test/packages.sh list)" >&2; exit 1
@@ -77,7 +87,7 @@ UNIT_OBJS = $(addprefix build/unit/,$(CORE) pg/registry.o $(patsubst %.cpp,%.o,$
 NET_OBJS = $(addprefix build/net/,$(CORE) $(NET) $(patsubst %.cpp,%.o,$(filter-out %/harness.cpp,$(wildcard test/net/*.cpp))))
 HARNESS_OBJS = $(addprefix build/plain/,$(CORE) $(NET) $(patsubst %.cpp,%.o,$(filter-out %_test.cpp,$(wildcard test/net/*.cpp))))
 FUZZ_CORE = $(addprefix build/fuzz/,$(CORE))
-FUZZ_NETWORK = $(addprefix build/fuzz/,$(NET) test/net/client.o test/net/fake_database.o)
+FUZZ_NETWORK = $(addprefix build/fuzz/,$(NET) test/net/client.o test/net/tls_session.o test/net/fake_database.o)
 FUZZ_TARGETS = $(patsubst test/fuzz/%_fuzz.cpp,%,$(wildcard test/fuzz/*_fuzz.cpp))
 
 unit: build/unit/run

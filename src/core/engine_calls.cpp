@@ -134,8 +134,9 @@ void Engine::Impl::StartCall(std::unique_ptr<PendingCall> pending) {
   question.sequence = 1;
   question.identity = pending->identity;
   question.topics = pending->topics;
-  calls_bytes_ += pending->bytes;
+  const size_t bytes = pending->bytes;
   calls_.emplace(question.channel, std::move(pending));
+  calls_bytes_ += bytes;
   sink_->ToDatabase(std::move(question));
 }
 

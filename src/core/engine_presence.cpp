@@ -48,6 +48,20 @@ class RoomFrames {
   std::map<std::pair<Vsn, std::string_view>, SharedBytes> frames_;
 };
 
+// Adds to a sum what a room's presence has grown by, also when memory runs out in between.
+class Counting {
+ public:
+  Counting(const Presence& presence, size_t* sum) : presence_(presence), sum_(sum), before_(presence.size()) {}
+  ~Counting() { *sum_ += presence_.size() - before_; }
+  Counting(const Counting&) = delete;
+  Counting& operator=(const Counting&) = delete;
+
+ private:
+  const Presence& presence_;
+  size_t* const sum_;
+  const size_t before_;
+};
+
 }  // namespace
 
 // Always answered. Whatever is refused is refused alone: the channel stays, and so does what it has tracked before.
@@ -95,9 +109,11 @@ Status Engine::Impl::TrackPresence(Channel& channel, std::string_view payload, N
   if (!fits.ok()) return fits;
   if (!presence_events_.Take(settings_->presence_events, now.mono_ms)) return {Code::kTooLarge, std::string(kTooMany)};
   channel.has_tracked = true;
-  const size_t before = channel.room->presence.size();
-  bool changed = channel.room->presence.Track(&channel.meta, parsed.value, &names_);
-  tracked_bytes_ += channel.room->presence.size() - before;
+  bool changed = false;
+  {
+    Counting counting(channel.room->presence, &tracked_bytes_);
+    changed = channel.room->presence.Track(&channel.meta, parsed.value, &names_);
+  }
   if (changed) ShowPresence(*channel.room, 0);
   return Status::Ok();
 }
@@ -123,10 +139,8 @@ Status Engine::Impl::CheckTrackedBytes(const Channel& channel, size_t size) cons
 
 bool Engine::Impl::ForgetTracked(Channel& channel) {
   if (channel.room == nullptr) return false;
-  const size_t before = channel.room->presence.size();
-  bool changed = channel.room->presence.Untrack(&channel.meta);
-  tracked_bytes_ -= before - channel.room->presence.size();
-  return changed;
+  Counting counting(channel.room->presence, &tracked_bytes_);
+  return channel.room->presence.Untrack(&channel.meta);
 }
 
 void Engine::Impl::UntrackPresence(Channel& channel) {

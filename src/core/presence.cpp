@@ -109,12 +109,13 @@ bool Presence::Track(PresenceMeta* meta, const json::Value& payload, NameSource*
   if (meta->tracked() && meta->body == body) return false;
   const bool is_new = !meta->tracked();
   const bool is_told = !is_new && meta->ref == meta->known_ref;
+  const size_t of_key = meta->size() - meta->body.size();
+  std::string ref = names->Ref();
   if (is_told) NoteGone(*meta);
-  // Tracked first and entered then: should memory run out in between, Untrack still leaves no pointer behind.
-  size_ -= is_new ? 0 : meta->size();
-  meta->ref = names->Ref();
+  // Counted and tracked at once, and entered then: should memory run out in between, Untrack leaves nothing behind.
+  size_ += (is_new ? of_key : 0) + body.size() - meta->body.size();
+  meta->ref = std::move(ref);
   meta->body = std::move(body);
-  size_ += meta->size();
   if (is_new) by_key_[meta->key].push_back(meta);
   if (is_new || is_told) joined_[meta->key].push_back(meta);
   return true;
@@ -122,13 +123,14 @@ bool Presence::Track(PresenceMeta* meta, const json::Value& payload, NameSource*
 
 bool Presence::Untrack(PresenceMeta* meta) {
   if (!meta->tracked()) return false;
+  const size_t size = meta->size();
   if (meta->ref == meta->known_ref) {
     NoteGone(*meta);
   } else {
     Remove(meta, &joined_);
   }
   Remove(meta, &by_key_);
-  size_ -= meta->size();
+  size_ -= size;
   meta->ref.clear();
   meta->known_ref.clear();
   meta->body.clear();

@@ -18,14 +18,18 @@ void MakeKey(bool is_private, std::string_view subtopic, std::string* key) {
 void Topics::Join(Channel* channel) {
   if (channel->room != nullptr) return;
   MakeKey(channel->is_private, channel->subtopic(), &key_);
-  std::unique_ptr<Topic>& slot = topics_[key_];
-  if (slot == nullptr) {
-    slot = std::make_unique<Topic>();
-    slot->key = key_;
+  auto slot = topics_.find(key_);
+  if (slot == topics_.end()) {
+    // Entered when nothing can fail any more: nobody would ever remove an empty one.
+    auto made = std::make_unique<Topic>();
+    made->key = key_;
+    made->members.reserve(1);
+    slot = topics_.emplace(key_, std::move(made)).first;
   }
-  channel->seat = slot->members.size();
-  slot->members.push_back(channel);
-  channel->room = slot.get();
+  Topic* topic = slot->second.get();
+  topic->members.push_back(channel);
+  channel->seat = topic->members.size() - 1;
+  channel->room = topic;
 }
 
 void Topics::Leave(Channel* channel) {
@@ -35,7 +39,7 @@ void Topics::Leave(Channel* channel) {
   topic->members[channel->seat] = last;
   last->seat = channel->seat;
   topic->members.pop_back();
-  if (topic->members.empty()) topics_.erase(std::string(topic->key));
+  if (topic->members.empty()) topics_.erase(topics_.find(topic->key));
 }
 
 Topic* Topics::Find(bool is_private, std::string_view subtopic) {

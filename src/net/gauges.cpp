@@ -13,6 +13,7 @@ constexpr double kStallShare = 0.99;
 void Gauges::Measure(const Parts& parts, int64_t busy_us, Now now) {
   counts_->connections.store(parts.engine.session_count(), std::memory_order_relaxed);
   counts_->channels.store(parts.engine.channel_count(), std::memory_order_relaxed);
+  counts_->listeners.store(parts.listener.open_count(), std::memory_order_relaxed);
   stalls_.Add(busy_us, now.mono_ms);
   if (now.mono_ms < next_look_ms_) return;
   next_look_ms_ = now.mono_ms + kLookMs;

@@ -18,6 +18,7 @@ let heartbeat = null;  // { ref, sent } of the one that is not answered
 let beat = 0;
 let waitMs = 0;
 let present = {};
+let used = 'join';   // the form that was used last: what is wrong with it is said there
 const counts = { broadcast: 0, change: 0, presence: 0, system: 0 };
 
 // ---- what is shown ----
@@ -29,10 +30,14 @@ function element(name, text, attributes = {}) {
   return made;
 }
 
+function showCounts() {
+  for (const box of at('kinds').querySelectorAll('input')) box.parentElement.lastElementChild.textContent = counts[box.value];
+}
+
 // `data` is shown whole when the line is opened; the line itself has `gist`.
 function show(kind, what, data, { bad = false, gist = data } = {}) {
   counts[kind] += 1;
-  for (const box of at('kinds').querySelectorAll('input')) box.parentElement.lastElementChild.textContent = counts[box.value];
+  showCounts();
   const item = element('li', '');
   item.dataset.kind = kind;
   if (bad) item.dataset.bad = '';
@@ -61,6 +66,7 @@ function showStatus(state, text) {
   at('leave').disabled = !busy;
   at('broadcast-fields').disabled = !joined;
   at('presence-fields').disabled = !joined || !wanted.presence;
+  at('nothing').textContent = joined ? 'Nothing yet.' : 'Join a channel: messages, presence and row changes appear here, newest first.';
 }
 
 function showPresent() {
@@ -74,6 +80,7 @@ function showPresent() {
 }
 
 function problem(text) {
+  at(joined ? used : 'join').firstElementChild.append(at('problem'));
   at('problem').textContent = text;
 }
 
@@ -278,7 +285,7 @@ function readJson(id) {
 }
 
 function on(form, act) {
-  at(form).addEventListener('submit', (event) => { event.preventDefault(); problem(''); act(); });
+  at(form).addEventListener('submit', (event) => { event.preventDefault(); used = form; problem(''); act(); });
 }
 
 function chooseKinds() {
@@ -294,9 +301,17 @@ on('presence', () => {
   const payload = readJson('meta');
   if (payload !== undefined) push('presence', { type: 'presence', event: 'track', payload });
 });
-at('untrack').addEventListener('click', () => push('presence', { type: 'presence', event: 'untrack' }));
+at('untrack').addEventListener('click', () => {
+  used = 'presence';
+  problem('');
+  push('presence', { type: 'presence', event: 'untrack' });
+});
 at('leave').addEventListener('click', () => leave());
-at('clear').addEventListener('click', () => at('events').replaceChildren());
+at('clear').addEventListener('click', () => {
+  at('events').replaceChildren();
+  for (const kind of Object.keys(counts)) counts[kind] = 0;
+  showCounts();
+});
 at('kinds').addEventListener('change', chooseKinds);
 at('key').addEventListener('input', describeKey);
 at('server').textContent = location.host;

@@ -16,7 +16,7 @@ constexpr std::string_view kInspectorStyle = R"css(:root {
 * { box-sizing: border-box; margin: 0; }
 body { background: var(--page); color: var(--text); font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 header {
-  display: flex; align-items: center; gap: 1rem; padding: .7rem 1.25rem; background: var(--card);
+  display: flex; flex-wrap: wrap; align-items: center; gap: .2rem 1rem; padding: .7rem 1.25rem; background: var(--card);
   border-bottom: 1px solid var(--line);
 }
 h1 { font-size: 1.1rem; font-weight: 650; }
@@ -32,7 +32,7 @@ main { display: grid; grid-template-columns: 22rem minmax(0, 1fr); gap: 1rem; pa
 #controls, #view { display: grid; gap: 1rem; min-width: 0; }
 fieldset, section { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .9rem 1rem 1rem; min-width: 0; }
 fieldset { display: grid; gap: .6rem; }
-legend { float: left; font-size: .95rem; font-weight: 600; }
+legend { float: left; padding: 0; font-size: .95rem; font-weight: 600; }
 legend + * { clear: both; }
 fieldset:disabled { opacity: .55; }
 label { display: block; font-size: .85rem; color: var(--quiet); }
@@ -73,7 +73,7 @@ code, pre { font-family: var(--mono); font-size: .825rem; }
 #nothing { margin-top: .75rem; }
 #events:not(:empty) + #nothing { display: none; }
 #events li { border-top: 1px solid var(--line); }
-#events summary { display: grid; grid-template-columns: 6.2rem 6.4rem 13rem minmax(0, 1fr); gap: .75rem; align-items: baseline; padding: .35rem .1rem; list-style: none; }
+#events summary { display: grid; grid-template-columns: 6.2rem 6.4rem 13rem minmax(0, 1fr); gap: .75rem; align-items: baseline; padding: .35rem 0; list-style: none; }
 #events summary::-webkit-details-marker { display: none; }
 #events time { color: var(--quiet); font: .8rem var(--mono); }
 #events .kind { font-size: .75rem; font-weight: 650; text-transform: uppercase; letter-spacing: .03em; }
@@ -88,7 +88,18 @@ code, pre { font-family: var(--mono); font-size: .825rem; }
 #feed:not(.broadcast) [data-kind="broadcast"], #feed:not(.change) [data-kind="change"],
 #feed:not(.presence) [data-kind="presence"], #feed:not(.system) [data-kind="system"] { display: none; }
 @media (max-width: 60rem) { main { grid-template-columns: minmax(0, 1fr); } }
-@media (max-width: 40rem) { #events summary { grid-template-columns: 6rem minmax(0, 1fr); } }
+@media (min-width: 40rem) and (max-width: 60rem) {
+  #controls { grid-template-columns: repeat(2, minmax(0, 1fr)); grid-template-rows: auto 1fr; align-items: start; }
+  #join { grid-row: span 2; }
+}
+@media (max-width: 40rem) {
+  header, main { padding-left: .75rem; padding-right: .75rem; }
+  #status { margin-left: auto; }
+  #kinds { order: 1; flex-basis: 100%; }
+  #clear { margin-left: auto; }
+  #events summary { grid-template-columns: auto minmax(0, 1fr); gap: 0 .75rem; }
+  #events .what, #events .text { grid-column: 1 / -1; }
+}
 )css";
 
 }  // namespace realtime

@@ -169,6 +169,11 @@ Listener::~Listener() = default;
 
 void Listener::Close() { endpoints_.clear(); }
 
+size_t Listener::open_count() const {
+  auto open = [](const auto& endpoint) { return endpoint->fd >= 0; };
+  return static_cast<size_t>(std::count_if(endpoints_.begin(), endpoints_.end(), open));
+}
+
 void Listener::Apply(const Settings& settings, int64_t mono_ms) {
   if (!settings.serving) {
     Close();
@@ -177,9 +182,11 @@ void Listener::Apply(const Settings& settings, int64_t mono_ms) {
   std::vector<std::string> bad;
   std::vector<Wanted> wanted = Expand(settings, &bad);
   for (const std::string& text : bad) {
+    if (std::find(bad_.begin(), bad_.end(), text) != bad_.end()) continue;
     log_({LogLevel::kWarning, "cannot listen on \"" + text + "\": not an address",
           "\"realtime.listen_addresses\" takes numeric addresses, \"localhost\" and \"*\"."});
   }
+  bad_ = std::move(bad);
   std::vector<std::unique_ptr<Endpoint>> kept;
   for (const Wanted& w : wanted) {
     for (auto& endpoint : endpoints_) {

@@ -37,6 +37,8 @@ class Listener {
   // Opens, keeps or closes sockets so that they are what the settings say. Addresses that fail are tried again by Tick.
   void Apply(const Settings& settings, int64_t mono_ms);
   void Close();
+  // Addresses on which somebody can connect.
+  size_t open_count() const;
   // While paused no connection is accepted; they wait in the kernel.
   void Pause(bool paused);
 
@@ -56,6 +58,7 @@ class Listener {
   const Accept accept_;
   const Log log_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
+  std::vector<std::string> bad_;  // of the settings: no addresses, as the log says
   bool paused_ = false;
   bool out_of_descriptors_ = false;
   bool descriptors_reported_ = false;

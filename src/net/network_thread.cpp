@@ -70,7 +70,7 @@ class NetworkThread::Impl {
   void BeginDrain(Now now);
   void DrainDue(Now now);
   void Finish();
-  void Log(LogLine line);
+  void Log(LogLine line) { Post<ToDatabase>(std::move(line), outbox_); }
 
   SettingsPtr settings_;
   NetworkMailbox* const inbox_;
@@ -86,8 +86,9 @@ class NetworkThread::Impl {
 
   // Network thread only, from here on.
   Parts* parts_ = nullptr;
-  int descriptors_ = 0;
+  ClientCap cap_;
   std::vector<NetworkMailbox::Entry> taken_;
+  size_t absorbed_ = 0;      // of them
   std::deque<NetworkMailbox::Entry> backlog_;
   bool handling_ = false;    // the first of the backlog is being dealt with
   size_t handed_out_ = 0;    // how far it has been, if it is a delivery
@@ -95,6 +96,7 @@ class NetworkThread::Impl {
   bool drain_seen_ = false;  // taken from the mailbox: from now on nobody may hold the messages before it
   bool draining_ = false;
   bool finished_ = false;
+  bool recovering_ = false;  // there was no memory even to send everybody away
   int64_t drain_deadline_ms_ = INT64_MAX;
   int64_t drain_began_ms_ = 0;
   size_t drain_later_ = 0;  // clients that were not told to go at once
@@ -159,7 +161,7 @@ void NetworkThread::Impl::Run() {
 
 void NetworkThread::Impl::Serve(Parts* parts) {
   parts_ = parts;
-  Status status = parts->server.Open(loop_.uv(), descriptors_);
+  Status status = parts->server.Open(loop_.uv(), cap_.descriptors);
   if (!status.ok()) {
     parts->server.BeginClose();
     loop_.CloseHandles();
@@ -178,11 +180,14 @@ void NetworkThread::Impl::Serve(Parts* parts) {
 
 // Out of memory in the middle of a message: every client starts afresh rather than miss one silently.
 void NetworkThread::Impl::Recover() {
+  recovering_ = true;
+  loop_.Wake();  // this turn has ended early, and what is left of it waits
   parts_->sockets.set_in_delivery(false);
   parts_->back_pressure.Release();
   parts_->census.Forget();
   if (!drain_seen_) ForgetBacklog();
   parts_->engine.DrainAll();
+  recovering_ = false;
 }
 
 // All but what says how things are from now on. The message that ran out of memory goes in any case, or it would again.
@@ -198,7 +203,7 @@ void NetworkThread::Impl::ForgetBacklog() {
 }
 
 void NetworkThread::Impl::Clamp(SettingsPtr* settings) {
-  if (std::optional<LogLine> line = ClampClients(settings, &descriptors_)) Log(std::move(*line));
+  if (std::optional<LogLine> line = ClampClients(settings, &cap_)) Log(std::move(*line));
 }
 
 void NetworkThread::Impl::Apply(SettingsPtr settings, Now now) {
@@ -215,6 +220,7 @@ void NetworkThread::Impl::Apply(SettingsPtr settings, Now now) {
 
 int64_t NetworkThread::Impl::Turn() {
   if (finished_) return INT64_MAX;
+  if (recovering_) Recover();
   Now now = ReadClock();
   parts_->back_pressure.Sample(now);
   if (parts_->engine.NextDeadline() <= now.mono_ms) parts_->engine.Tick(now);
@@ -251,12 +257,16 @@ int64_t NetworkThread::Impl::NextDeadline(Now now) const {
 }
 
 void NetworkThread::Impl::Absorb() {
-  inbox_->Take(&taken_);
-  for (auto& entry : taken_) {
-    drain_seen_ = drain_seen_ || std::holds_alternative<Drain>(entry.message);
-    backlog_.push_back(std::move(entry));
+  // Twice, as there may be some left from when memory ran out.
+  for (bool more : {true, false}) {
+    for (; absorbed_ < taken_.size(); ++absorbed_) {
+      drain_seen_ = drain_seen_ || std::holds_alternative<Drain>(taken_[absorbed_].message);
+      backlog_.push_back(std::move(taken_[absorbed_]));
+    }
+    taken_.clear();
+    absorbed_ = 0;
+    if (more) inbox_->Take(&taken_);
   }
-  taken_.clear();
 }
 
 void NetworkThread::Impl::Process(Now now) {
@@ -362,10 +372,6 @@ void NetworkThread::Impl::Finish() {
   parts_->server.BeginClose();
   parts_->tls.Close();
   loop_.CloseHandles();
-}
-
-void NetworkThread::Impl::Log(LogLine line) {
-  Post<ToDatabase>(std::move(line), outbox_);
 }
 
 NetworkThread::NetworkThread(SettingsPtr settings, NetworkMailbox* inbox, DatabaseMailbox* outbox,

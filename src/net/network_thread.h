@@ -16,6 +16,7 @@ namespace realtime {
 struct NetworkCounts {
   std::atomic<size_t> connections{0};
   std::atomic<size_t> channels{0};
+  std::atomic<size_t> listeners{0};  // addresses on which clients can connect
   std::atomic<size_t> client_queue_bytes{0};
   std::atomic<int64_t> loop_stall_us{0};  // 99th percentile of the last minute or two
 };

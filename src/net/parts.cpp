@@ -82,15 +82,20 @@ void Parts::UseCertificate(const Settings& settings) {
   }
 }
 
-std::optional<LogLine> ClampClients(SettingsPtr* settings, int* descriptors) {
-  // libwebsockets' tables have the size of the limit at the start: a reload cannot raise it.
-  int wanted = (*settings)->max_connections;
-  int each = (*settings)->ssl ? Tls::kDescriptorsEach : 1;
-  int possible = *descriptors == 0 ? ClampConnections(wanted, descriptors, each) : ConnectionsWithin(*descriptors, wanted, each);
+std::optional<LogLine> ClampClients(SettingsPtr* settings, ClientCap* cap) {
+  // libwebsockets' tables have the size of the limit at the start: a reload cannot raise it, but may switch TLS on.
+  const int wanted = (*settings)->max_connections;
+  const int each = (*settings)->ssl ? Tls::kDescriptorsEach : 1;
+  if (cap->descriptors == 0) ClampConnections(wanted, &cap->descriptors, Tls::kDescriptorsEach);
+  const int possible = ConnectionsWithin(cap->descriptors, wanted, each);
+  const bool said = possible == cap->possible && wanted == cap->wanted;
+  cap->possible = possible;
+  cap->wanted = wanted;
   if (possible >= wanted) return std::nullopt;
   auto clamped = std::make_shared<Settings>(**settings);
   clamped->max_connections = possible;
   *settings = std::move(clamped);
+  if (said) return std::nullopt;
   return LogLine{LogLevel::kWarning,
                  "serving at most " + std::to_string(possible) + " Realtime clients instead of " + std::to_string(wanted),
                  "The limit of open files is too low for \"realtime.max_connections\". It is read when the server starts."};

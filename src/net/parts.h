@@ -48,9 +48,13 @@ struct Parts {
   std::string problem_;  // with the certificate, as logged
 };
 
-// Lowers max_connections to what the process's descriptors allow, and says so. *descriptors: how many there are, zero before
-// the first call.
-std::optional<LogLine> ClampClients(SettingsPtr* settings, int* descriptors);
+struct ClientCap {
+  int descriptors = 0;  // how many there are; zero before the first call
+  int possible = 0;     // clients, at the last call
+  int wanted = 0;
+};
+// Lowers max_connections to what the process's descriptors allow, and returns a line that says so, unless the last call has.
+std::optional<LogLine> ClampClients(SettingsPtr* settings, ClientCap* cap);
 
 }  // namespace realtime
 

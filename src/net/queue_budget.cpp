@@ -34,7 +34,8 @@ bool QueueBudget::Admit(const Settings& settings, Now now) {
 
 bool QueueBudget::Resume(const Settings& settings, Now now) {
   if (!holding_) return true;
-  bool enough = sockets_->memory() <= settings.max_queue_memory / 2;
+  // With nothing left to take there is nobody to wait for, whatever else holds memory.
+  bool enough = sockets_->memory() <= settings.max_queue_memory / 2 || sockets_->waiting() == 0;
   if (!enough && now.mono_ms - looked_ms_ >= kLookMs) {
     enough = Look(settings, now, now.mono_ms - looked_ms_);
     looked_ms_ = now.mono_ms;
@@ -45,6 +46,7 @@ bool QueueBudget::Resume(const Settings& settings, Now now) {
 
 // True: nothing keeps the stream any more. `held_ms` is how long it has waited since the last look.
 bool QueueBudget::Look(const Settings& settings, Now now, int64_t held_ms) {
+  sockets_->DropClosing();
   sockets_->SampleProgress(now);
   std::string why;
   bool anybody = false;
@@ -62,6 +64,7 @@ bool QueueBudget::Look(const Settings& settings, Now now, int64_t held_ms) {
 }
 
 void QueueBudget::Relieve(const Settings& settings) {
+  if (sockets_->unfinished() > settings.max_queue_memory / 4) CutUploads(settings);
   if (!sockets_->over_budget()) return;
   auto enough = [&] { return sockets_->memory() <= settings.max_queue_memory / 4 * 3; };
   sockets_->DropClosing();
@@ -76,9 +79,18 @@ void QueueBudget::Relieve(const Settings& settings) {
   }
 }
 
+void QueueBudget::CutUploads(const Settings& settings) {
+  std::vector<Socket*> holders = sockets_->Holders();
+  std::sort(holders.begin(), holders.end(), [](const Socket* a, const Socket* b) { return a->unfinished > b->unfinished; });
+  for (Socket* socket : holders) {
+    if (sockets_->unfinished() <= settings.max_queue_memory / 8) return;
+    Cut(*socket, "a message of which " + std::to_string(socket->unfinished) + " bytes had come was not complete");
+  }
+}
+
 std::vector<Socket*> QueueBudget::ByGuilt(const Settings& settings, Now now) const {
   std::vector<Socket*> holders = sockets_->Holders();
-  auto stuck = [&](const Socket* s) { return now.mono_ms - s->last_progress_ms >= settings.slow_client_grace_ms; };
+  auto stuck = [&](const Socket* s) { return s->waits && now.mono_ms - s->last_progress_ms >= settings.slow_client_grace_ms; };
   std::sort(holders.begin(), holders.end(), [&](const Socket* a, const Socket* b) {
     return stuck(a) != stuck(b) ? stuck(a) : a->held() > b->held();
   });

@@ -18,6 +18,9 @@ namespace realtime {
 //
 // Cut are first those who take nothing, and among these who hold most: they have brought it about, and give back most for
 // each client lost. Who takes bytes is cut last, the largest first. Whoever holds nothing is never cut.
+//
+// Messages that clients have begun and not ended may hold a quarter; then the largest are cut at once, down to half of that.
+// Waiting does not make them less, so that whoever leaves his unfinished could else keep the stream at its mark for good.
 class QueueBudget {
  public:
   QueueBudget(Sockets* sockets, Engine* engine) : sockets_(sockets), engine_(engine) {}
@@ -39,6 +42,7 @@ class QueueBudget {
  private:
   bool Look(const Settings& settings, Now now, int64_t held_ms);
   std::vector<Socket*> ByGuilt(const Settings& settings, Now now) const;
+  void CutUploads(const Settings& settings);
   void Cut(const Socket& socket, const std::string& why);
 
   Sockets* const sockets_;

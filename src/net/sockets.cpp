@@ -75,6 +75,8 @@ void Sockets::Remove(Socket* socket) {
   SetDeadline(socket, INT64_MAX);
   watched_.erase(socket);
   own_memory_ -= socket->own_memory;
+  unfinished_ -= socket->unfinished;
+  waiting_ -= socket->waits;
   intake_.Forget(socket);
   EndCall(socket);
   if (socket->state == Socket::State::kOpen) by_session_.erase(socket->session);
@@ -177,10 +179,12 @@ int64_t Sockets::LastReceived(SessionId session, Now now) {
 void Sockets::CountMemory(Socket* socket) {
   // What is closing holds it for a second or a few, and nothing can be done about it.
   const bool open = socket->state == Socket::State::kOpen;
-  size_t own = open ? socket->in_flight + socket->queue.own_memory() : 0;
-  if (open && socket->in_message) own += socket->message.capacity();
-  own_memory_ += own - socket->own_memory;
-  socket->own_memory = own;
+  const size_t unfinished = open && socket->in_message ? socket->message.capacity() : 0;
+  const size_t own = open ? socket->in_flight + socket->queue.own_memory() + unfinished : 0;
+  const bool waits = open && socket->queued() > 0;
+  own_memory_ += own - std::exchange(socket->own_memory, own);
+  unfinished_ += unfinished - std::exchange(socket->unfinished, unfinished);
+  waiting_ += size_t{waits} - std::exchange(socket->waits, waits);
 }
 
 void Sockets::UpdateWatch(Socket* socket) {
@@ -215,7 +219,7 @@ void Sockets::SampleProgress(Now now) {
 std::vector<Socket*> Sockets::Holders() const {
   std::vector<Socket*> holders;
   for (const auto& [session, socket] : by_session_) {
-    if (socket->held() > 0) holders.push_back(socket);
+    if (socket->waits || socket->unfinished > 0) holders.push_back(socket);
   }
   return holders;
 }

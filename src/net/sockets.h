@@ -58,7 +58,10 @@ struct Socket {
   uint64_t acked_bytes = 0;
   int64_t held_ms = 0;
   bool above_watch = false;
-  size_t own_memory = 0;  // as counted in Sockets::memory()
+  // As counted in Sockets::memory(), unfinished() and waiting().
+  size_t own_memory = 0;
+  size_t unfinished = 0;
+  bool waits = false;
 
   int64_t deadline_ms = INT64_MAX;  // handshake or close: killed then
 
@@ -123,7 +126,11 @@ class Sockets : public EngineSink {
   size_t memory() const { return FrameMemory() + own_memory_; }
   bool short_of_memory() const { return memory() > settings_->max_queue_memory / 2; }
   bool over_budget() const { return memory() > settings_->max_queue_memory; }
-  // Open sockets that hold any of it.
+  // Of this, what has come of messages that are not complete.
+  size_t unfinished() const { return unfinished_; }
+  // Open sockets that have not taken all that waits for them.
+  size_t waiting() const { return waiting_; }
+  // Open sockets for which something waits, or that have begun a message: what an idle one keeps does not count.
   std::vector<Socket*> Holders() const;
   // Those that say goodbye give up what they had still to send.
   void DropClosing();
@@ -169,6 +176,8 @@ class Sockets : public EngineSink {
   size_t held_by_calls_ = 0;
   std::unordered_set<Socket*> watched_;
   size_t own_memory_ = 0;
+  size_t unfinished_ = 0;
+  size_t waiting_ = 0;
   std::vector<SessionId> overflowed_;
   std::set<std::pair<int64_t, Socket*>> deadlines_;
   size_t clients_ = 0;

@@ -89,8 +89,12 @@ CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const std::function
   std::shared_ptr<Audience> audience = registry_->Held(job->channel, job->binding_id);
   if (audience == nullptr) return Step::kGone;
   if (job->next < history_->begin()) {
-    TellTooOld(*job);
-    return Step::kCaughtUp;
+    // What went meanwhile may all be from before the point.
+    if (!history_->Covers(job->since)) {
+      TellTooOld(*job);
+      return Step::kCaughtUp;
+    }
+    job->next = history_->begin();
   }
   for (; job->next < history_->end(); ++job->next) {
     if (!may_go_on()) return Step::kInterrupted;

@@ -13,6 +13,7 @@
 #include "pg/guard.h"
 #include "pg/history.h"
 #include "pg/invalidation.h"
+#include "pg/lesser_code.h"
 #include "pg/log.h"
 #include "pg/message_feed.h"
 #include "pg/parking.h"
@@ -37,6 +38,7 @@ class Feed::Impl {
         output_(std::move(output)) {
     invalidation::Register();
     InstallFunctionCounter();
+    lesser_code::InstallGuard();
   }
 
   void Add(const Subscribe& request);
@@ -242,6 +244,8 @@ Feed::Step Feed::Impl::Take(const std::shared_ptr<RelationFeed>& feed, bool is_b
   const size_t relation_bytes = feed->TakeBytes();
   if (locked) parking_.Add(Copy(feed, bytes, relation_bytes), now_ms);
   history_.Add(Copy(feed, bytes, relation_bytes));
+  // Whoever catches up has his turn first: else a row that is larger than the bound would never come to him.
+  if (catch_up_.empty()) history_.Trim();
   return Step::kConsumed;
 }
 
@@ -262,8 +266,8 @@ bool Feed::Impl::Work(const std::function<bool()>& may_go_on, int64_t now_ms) {
     dispatcher_.NeedSnapshot();
     parking_.Retry([this](const StreamRow& row) { return DeliverParked(row); }, may_go_on, now_ms);
   }
-  history_.Trim();  // realtime.history_size may have been lowered
   const bool done = catch_up_.Run(Front(), may_go_on, now_ms);
+  history_.Trim();
   EndBatch();
   stat::SetParked(parking_.rows(), parking_.bytes());
   stat::SetHistory(history_.rows(), history_.bytes());
@@ -348,7 +352,7 @@ Feed::~Feed() = default;
 std::optional<SubscribeResult> Feed::Validate(const Subscribe& request) { return ValidateSubscription(request); }
 void Feed::Add(const Subscribe& request) { impl_->Add(request); }
 void Feed::Remove(ChannelId channel) { impl_->registry_.Remove(channel); }
-void Feed::Describe(const Subscriber& subscriber, ViewRows* rows) const { impl_->registry_.Describe(subscriber, rows); }
+bool Feed::Describe(const Subscriber& subscriber, ViewRows* rows) const { return impl_->registry_.Describe(subscriber, rows); }
 size_t Feed::channel_count() const { return impl_->registry_.channel_count(); }
 Feed::Step Feed::OnMessage(std::string_view message, int64_t now_ms) { return impl_->OnMessage(message, now_ms); }
 bool Feed::Work(const std::function<bool()>& may_go_on, int64_t now_ms) { return impl_->Work(may_go_on, now_ms); }

@@ -23,7 +23,8 @@ namespace realtime {
 
 class Feed {
  public:
-  // One per process: registers invalidation callbacks and the function counter (policy.h).
+  // One per process: registers invalidation callbacks, the function counter (policy.h) and the guard of superusers'
+  // rights (lesser_code.h).
   explicit Feed(std::function<void(ToNetwork)> output);
   ~Feed();
 
@@ -35,8 +36,8 @@ class Feed {
   void Add(const Subscribe& request);
   void Remove(ChannelId channel);
   size_t channel_count() const;
-  // A row of realtime.stat_subscriptions for each of the channel's bindings.
-  void Describe(const Subscriber& subscriber, ViewRows* rows) const;
+  // A row of realtime.stat_subscriptions for each of the channel's bindings. False when there was no room for all.
+  bool Describe(const Subscriber& subscriber, ViewRows* rows) const;
 
   // The message `id` of this transaction, which has just committed, is delivered another way.
   void SkipBroadcast(uint32_t xid, std::string id);

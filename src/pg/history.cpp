@@ -18,7 +18,6 @@ void History::Restart(uint64_t lsn) {
 void History::Add(StreamRow row) {
   bytes_ += row.bytes();
   rows_.push_back(std::move(row));
-  Trim();
 }
 
 void History::Trim() {

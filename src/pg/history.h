@@ -15,7 +15,7 @@ class History {
   // What came before `lsn` is not known, and will not be.
   void Restart(uint64_t lsn);
   void Add(StreamRow row);
-  // After realtime.history_size was lowered.
+  // What is beyond the bound goes. After Add, and after realtime.history_size was lowered.
   void Trim();
 
   // Whether everything after the point is here.

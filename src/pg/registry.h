@@ -90,8 +90,8 @@ class Registry {
   std::shared_ptr<Audience> Held(ChannelId channel, uint32_t binding_id) const;
   size_t channel_count() const { return channels_.size(); }
 
-  // A row of realtime.stat_subscriptions for each of its bindings.
-  void Describe(const Subscriber& subscriber, ViewRows* rows) const;
+  // A row of realtime.stat_subscriptions for each of its bindings. False when there was no room for all.
+  bool Describe(const Subscriber& subscriber, ViewRows* rows) const;
 
   // A commit begins: start points at or before it are dropped.
   void OnCommit(uint64_t commit_lsn);

@@ -29,11 +29,11 @@ std::string FilterOf(const std::vector<FilterClause>& clauses) {
 
 }  // namespace
 
-void Registry::Describe(const Subscriber& subscriber, ViewRows* rows) const {
+bool Registry::Describe(const Subscriber& subscriber, ViewRows* rows) const {
   auto found = channels_.find(subscriber.channel);
-  if (found == channels_.end()) return;
+  if (found == channels_.end()) return true;
   for (const std::shared_ptr<Audience>& audience : found->second.audiences) {
-    if (rows->full()) return;
+    if (rows->full()) return false;
     rows->Number(subscriber.connection);
     rows->Text(subscriber.topic);
     rows->Text(audience->identity->role);
@@ -51,6 +51,7 @@ void Registry::Describe(const Subscriber& subscriber, ViewRows* rows) const {
     rows->Number(audience->counts.errors);
     rows->EndRow();
   }
+  return true;
 }
 
 }  // namespace realtime

@@ -17,8 +17,7 @@ void Inquiries::Add(const Findings& findings) {
   if (findings.ticket != ticket_) return;
   rows_.Append(findings.rows);
   for (const Subscriber& subscriber : findings.subscribers) {
-    more_ = more_ || rows_.full();
-    if (!more_) feed_->Describe(subscriber, &rows_);
+    more_ = more_ || !feed_->Describe(subscriber, &rows_);
   }
   more_ = more_ || findings.more;
   if (!findings.last) return;

@@ -12,6 +12,9 @@ std::string Worker::StateText() const {
   if (!serving_) return "waiting for extension realtime";
   if (!network_runs_) return "waiting: " + network_condition_.reason();
   if (settings_->tokens.empty()) return "waiting for realtime.jwt_secret, realtime.jwt_secret_file or realtime.jwks";
+  // The log, and last_error, say why.
+  const bool listens = network_->counts().listeners.load(std::memory_order_relaxed) > 0;
+  if (!listens && !settings_->listen_addresses.empty()) return "waiting for an address to listen on";
   const bool changes = feed_.channel_count() > 0 || !joins_.empty();
   if (changes && !stream_.carries_changes()) return "waiting: " + stream_.Cause();
   if (stream_.live()) return "streaming";

@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -12,6 +13,8 @@
 
 namespace realtime::test {
 namespace {
+
+constexpr int kHandshakeMs = 10000;
 
 int64_t NowMs() {
   auto now = std::chrono::steady_clock::now().time_since_epoch();
@@ -46,19 +49,45 @@ bool Client::Connect(int port, const std::string& address, int receive_buffer) {
   six.sin6_family = AF_INET6;
   v4.sin_port = six.sin6_port = htons(static_cast<uint16_t>(port));
   inet_pton(v6 ? AF_INET6 : AF_INET, address.c_str(), v6 ? static_cast<void*>(&six.sin6_addr) : &v4.sin_addr);
-  return connect(fd_, v6 ? reinterpret_cast<sockaddr*>(&six) : reinterpret_cast<sockaddr*>(&v4),
-                 v6 ? sizeof(six) : sizeof(v4)) == 0;
+  bool connected = connect(fd_, v6 ? reinterpret_cast<sockaddr*>(&six) : reinterpret_cast<sockaddr*>(&v4),
+                           v6 ? sizeof(six) : sizeof(v4)) == 0;
+  return connected && (!speaks_tls_ || Handshake());
+}
+
+void Client::SpeakTls(int newest_version) {
+  speaks_tls_ = true;
+  newest_version_ = newest_version;
+}
+
+bool Client::Handshake() {
+  auto tls = std::make_unique<TlsSession>(newest_version_);
+  while (tls->Advance()) {
+    if (!SendUnencrypted(tls->TakeOutput())) return false;
+    if (tls->ready()) {
+      tls_ = std::move(tls);
+      return true;
+    }
+    if (!Fill(kHandshakeMs)) return false;
+    tls->Receive(std::exchange(buffer_, ""));
+  }
+  return false;
 }
 
 void Client::Disconnect() {
   if (fd_ >= 0) close(fd_);
   fd_ = -1;
+  tls_.reset();
   ended_ = false;
   buffer_.clear();
   used_ = 0;
 }
 
 bool Client::SendRaw(std::string_view bytes) {
+  if (tls_ == nullptr) return SendUnencrypted(bytes);
+  return SendUnencrypted(tls_->Encrypt(bytes));
+}
+
+bool Client::SendUnencrypted(std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n <= 0) return false;
@@ -67,11 +96,17 @@ bool Client::SendRaw(std::string_view bytes) {
   return true;
 }
 
-void Client::EndSending() { shutdown(fd_, SHUT_WR); }
+void Client::EndSending() {
+  if (tls_ != nullptr) SendUnencrypted(tls_->Goodbye());
+  shutdown(fd_, SHUT_WR);
+}
 
 bool Client::Fill(int timeout_ms) {
   pollfd p{fd_, POLLIN, 0};
-  if (timeout_ms < 0 || poll(&p, 1, timeout_ms) <= 0) return false;
+  if (timeout_ms < 0) return false;
+  const int ready = poll(&p, 1, timeout_ms);
+  if (ready < 0 && errno == EINTR) return true;  // libFuzzer's alarm: whoever asks looks at the time again
+  if (ready <= 0) return false;
   if (used_ > (1 << 20)) {
     buffer_.erase(0, used_);
     used_ = 0;
@@ -82,8 +117,21 @@ bool Client::Fill(int timeout_ms) {
     ended_ = true;
     return false;
   }
-  buffer_.append(chunk, static_cast<size_t>(n));
-  return true;
+  if (tls_ == nullptr) {
+    buffer_.append(chunk, static_cast<size_t>(n));
+    return true;
+  }
+  tls_->Receive({chunk, static_cast<size_t>(n)});
+  size_t before = buffer_.size();
+  ended_ = !tls_->Decrypt(&buffer_);
+  return !ended_ || buffer_.size() > before;
+}
+
+std::string Client::ReadSome(int timeout_ms) {
+  if (used_ == buffer_.size() && !ended_) Fill(timeout_ms);
+  std::string some = buffer_.substr(used_);
+  used_ = buffer_.size();
+  return some;
 }
 
 std::string Client::ReadResponse(int timeout_ms) {

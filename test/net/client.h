@@ -1,10 +1,13 @@
-// A WebSocket client that can misbehave: raw TCP, frames made by hand.
+// A WebSocket client that can misbehave: raw TCP, or TLS on it, frames made by hand.
 #ifndef REALTIME_TEST_NET_CLIENT_H_
 #define REALTIME_TEST_NET_CLIENT_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "tls_session.h"
 
 namespace realtime::test {
 
@@ -22,13 +25,20 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  // From the next Connect on, which then includes the handshake. See TlsSession for the version.
+  void SpeakTls(int newest_version = 0);
+  const TlsSession& tls() const { return *tls_; }
+
   // Makes the socket (IPv4) that the next Connect uses, for when there will be no descriptor left then.
   bool Prepare();
   bool Connect(int port, const std::string& address = "127.0.0.1", int receive_buffer = 0);
   void Disconnect();
 
-  bool SendRaw(std::string_view bytes);
+  bool SendRaw(std::string_view bytes);  // with TLS: encrypted
+  bool SendUnencrypted(std::string_view bytes);
   void EndSending();  // the server reads the end; its answers still come
+  // What has come, or comes next; empty at the end or on time-out.
+  std::string ReadSome(int timeout_ms = 5000);
   // Reads until the head of an HTTP response and its content-length are complete, or the end. Empty on time-out.
   std::string ReadResponse(int timeout_ms = 5000);
 
@@ -52,9 +62,13 @@ class Client {
   bool WaitForEnd(int timeout_ms);
 
  private:
-  bool Fill(int timeout_ms);  // one read into buffer_; false: nothing came or the end
+  bool Handshake();
+  bool Fill(int timeout_ms);  // one read, into buffer_; false: nothing came or the end
 
   int fd_ = -1;
+  bool speaks_tls_ = false;
+  int newest_version_ = 0;
+  std::unique_ptr<TlsSession> tls_;  // while connected
   bool prepared_ = false;
   bool ended_ = false;
   std::string buffer_;

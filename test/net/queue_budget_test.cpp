@@ -40,6 +40,11 @@ class QueueBudgetTest : public NetTest {
                             "\"payload\":{\"x\":\"" + std::string(bytes, 'x') + "\"}}]");
   }
 
+  // Without a channel.
+  bool Open(Client* client) {
+    return client->Connect(port_) && StatusOf(client->Upgrade("apikey=" + ValidToken() + "&vsn=2.0.0")) == 101 && IsAlive(client);
+  }
+
   bool IsAlive(Client* client) { return client->SendText(kHeartbeat) && client->ReadUntil(kHeartbeatReply); }
 };
 
@@ -131,6 +136,54 @@ TEST_F(QueueBudgetTest, MessagesThatNeverEndCountToo) {
   for (auto& client : clients) client->SendFrame(1, std::string(2000000, 'x'), false);
   EXPECT_TRUE(database_->WaitForLog("closed the slow client"));
   EXPECT_TRUE(IsAlive(&other));
+}
+
+TEST_F(QueueBudgetTest, WhoeverHoldsNothingIsNotCutHoweverLongHeHasBeenQuiet) {
+  constexpr int64_t kGraceMs = 4000;
+  StartServer(Small(kGraceMs));
+  std::vector<std::unique_ptr<Client>> quiet(8), large;
+  for (auto& client : quiet) {
+    client = std::make_unique<Client>();
+    ASSERT_TRUE(Open(client.get()));
+  }
+  JoinAll("large", 4, kTiny, &large);
+  Client other;
+  ASSERT_TRUE(Open(&other));
+  ASSERT_TRUE(database_->WaitForChannels(4));
+  const int64_t quiet_since = NowMs();
+  while (NowMs() - quiet_since <= kGraceMs) ASSERT_TRUE(IsAlive(&other));
+  // All of it within the grace of those who do not read: the stream up to its mark, then what does not wait for anybody.
+  const int64_t began = NowMs();
+  for (int i = 0; i < 14; ++i) ASSERT_TRUE(database_->Deliver(Change(i, 200000)));
+  for (int i = 0; i < 3; ++i) database_->Push(SystemNotice{true, std::string(600000, 'x'), 0});
+  ASSERT_TRUE(database_->WaitForLog("closed the slow client"));
+  EXPECT_LT(NowMs() - began, kGraceMs) << "too slow to have tested anything";
+  for (auto& client : quiet) EXPECT_TRUE(IsAlive(client.get()));
+}
+
+TEST_F(QueueBudgetTest, MessagesThatNeverEndDoNotHoldUpTheStream) {
+  StartServer(Small(60000));
+  constexpr int kChanges = 200;
+  std::vector<std::unique_ptr<Client>> clients;
+  JoinAll("upload", 80, 0, &clients);
+  Client live;
+  ASSERT_TRUE(live.Join(port_, "live"));
+  ASSERT_TRUE(database_->WaitForChannels(clients.size() + 1));
+  for (auto& client : clients) {
+    // A few more or less than three quarters of the budget, whatever a string's growth adds.
+    client->SendFrame(1, std::string(250000, 'x'), false);
+    ASSERT_TRUE(IsAlive(&live));
+  }
+  for (auto& client : clients) {
+    if (database_->CountLog("closed the slow client") > 0) break;
+    client->SendFrame(0, std::string(50000, 'x'), false);
+    ASSERT_TRUE(IsAlive(&live));
+  }
+  EXPECT_TRUE(database_->WaitForLog("was not complete"));
+  const int64_t began = NowMs();
+  for (int i = 0; i < kChanges; ++i) ASSERT_TRUE(database_->Deliver(Change(i, 100)));
+  for (int i = 0; i < kChanges; ++i) ASSERT_TRUE(live.ReadUntil("\"number\":" + std::to_string(i) + ",")) << i;
+  EXPECT_LT(NowMs() - began, 5000) << "a pause of 100 ms for every few changes";
 }
 
 TEST_F(QueueBudgetTest, LargeMessageIsSentInFragments) {

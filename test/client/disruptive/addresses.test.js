@@ -65,6 +65,14 @@ test('max_connections above the limit of open files is capped, and the log says 
   signal(worker, 'TERM');
   const hint = await cluster.log.line('serving at most 12 Realtime clients instead of 10000');
   assert.match(hint, /limit of open files is too low for "realtime\.max_connections"/);
+  // Said once, however often the configuration is read.
+  await cluster.set('realtime.idle_timeout', "'61s'");
+  await cluster.set('realtime.listen_addresses', "'127.0.0.1, nowhere'");
+  await cluster.log.line('cannot listen on "nowhere": not an address');
+  await cluster.set('realtime.listen_addresses', "'127.0.0.1, nowhere, nothing'");
+  await cluster.log.line('cannot listen on "nothing": not an address');
+  assert.equal(cluster.log.count('cannot listen on "nowhere"'), 1);
+  assert.equal(cluster.log.count('Realtime clients instead of'), 1);
   const client = await cluster.delivers(t);
 
   const others = [];

@@ -69,16 +69,24 @@ test('what is not TLS 1.2 or newer is refused, and without a certificate nothing
   await cluster.set('realtime.ssl', 'on');
   await cluster.log.line('nothing is served, because realtime.ssl is on');
   await waitFor(async () => (await cluster.status()) === 0, 'the plain listener to close');
+  const state = async () => (await cluster.sql('select state, last_error from realtime.stat_worker'))[0];
+  await waitFor(async () => (await state()).state === 'waiting for an address to listen on', 'the state to say so');
+  assert.match((await state()).last_error, /nothing is served, because realtime\.ssl is on/);
 
   certify(cluster, 'late');
   const key = path.join(cluster.env.PGDATA, 'server.key');
   fs.chmodSync(key, 0o644);
   await cluster.sql('select pg_reload_conf()');
   await cluster.log.line('has group or world access');
+  // As often as PostgreSQL's own listener, PostgreSQL itself says so; we do once.
+  await cluster.sql('select pg_reload_conf()');
+  await waitFor(() => cluster.log.count('has group or world access') >= 2, 'the second reload');
+  assert.equal(cluster.log.count('nothing is served, because realtime.ssl is on'), 1);
   assert.equal(await nameOf(cluster), undefined);
   fs.chmodSync(key, 0o600);
   await cluster.sql('select pg_reload_conf()');
   await waitFor(async () => (await nameOf(cluster)) === 'late', 'the listener to speak TLS');
+  await waitFor(async () => (await state()).state === 'idle', 'the state to be well again');
 
   await assert.rejects(connect(cluster, { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }), /protocol version|ECONNRESET/);
   assert.equal(await connect(cluster, { maxVersion: 'TLSv1.2' }), 'late');
