@@ -1,11 +1,14 @@
 #include "pg/batch.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "pg/invalidation.h"
 #include "pg/log.h"
 #include "pg/watchdog.h"
 
 extern "C" {
+#include "access/xact.h"
 #include "pgstat.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -39,6 +42,8 @@ bool Batch::HasWaited() {
   return std::exchange(lock_wait_, last_wait) != last_wait;
 }
 
+bool Batch::SnapshotIsDated() const { return relation_news_ != invalidation::RelationNews(); }
+
 bool Batch::LockedOut(const PgError& error) {
   return HasWaited() && lock_patience_ms_ > 0 && error.sqlstate == kLockNotAvailable;
 }
@@ -52,6 +57,12 @@ void Batch::Begin() {
   XactReadOnly = true;
   XactIsoLevel = XACT_READ_COMMITTED;  // whatever the defaults are: each commit needs a snapshot of its own
   row_context_ = AllocSetContextCreate(TopTransactionContext, "realtime row", ALLOCSET_DEFAULT_SIZES);
+  PushSnapshot();
+}
+
+// Right after invalidations were accepted.
+void Batch::PushSnapshot() {
+  relation_news_ = invalidation::RelationNews();
   PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -59,7 +70,7 @@ void Batch::TakeSnapshot() {
   scope_.Leave();
   AcceptInvalidationMessages();
   PopActiveSnapshot();
-  PushActiveSnapshot(GetTransactionSnapshot());
+  PushSnapshot();
 }
 
 void Batch::ResetRow() {
@@ -85,6 +96,17 @@ bool Batch::Open(bool fresh_snapshot) {
   return true;
 }
 
+// Nothing is written here: what code has written all the same (large objects, which a read-only transaction did not refuse
+// before PostgreSQL 16) is taken back. Nor is a standby waited for, which a notice that code has sent would do: it may be the
+// walsender that waits for this process.
+bool Batch::EndTransaction(PgError* error) {
+  const int configured = std::exchange(synchronous_commit, std::min<int>(synchronous_commit, SYNCHRONOUS_COMMIT_LOCAL_FLUSH));
+  const bool wrote = TransactionIdIsValid(GetTopTransactionIdIfAny());
+  const bool done = PgTry([wrote] { wrote ? AbortCurrentTransaction() : CommitTransactionCommand(); }, error);
+  synchronous_commit = configured;
+  return done;
+}
+
 void Batch::Close() {
   if (!open_) return;
   watchdog::CloseBatch();
@@ -93,10 +115,10 @@ void Batch::Close() {
       [&] {
         scope_.Leave();
         PopActiveSnapshot();
-        CommitTransactionCommand();
-        if (user_code_) LockReleaseSession(USER_LOCKMETHOD);
       },
       &error);
+  done = done && EndTransaction(&error) &&
+         PgTry([this] { if (user_code_) LockReleaseSession(USER_LOCKMETHOD); }, &error);
   if (!done) {
     Abort();
     LogError("realtime could not end a transaction: " + error.Text());

@@ -31,6 +31,9 @@ class Batch {
   bool LockedOut(const PgError& error);
   // Whether anything has waited for a lock since the last call of either. What held it may have ended since the snapshot.
   bool HasWaited();
+  // Whether a relation may have changed behind the snapshot: whoever changed it may have ended between the snapshot and the
+  // lock that was taken then, without a wait. A table that was rewritten so looks empty.
+  bool SnapshotIsDated() const;
 
   bool is_open() const { return open_; }
   // Changes with every snapshot and every abort: what was made under another epoch must not be used, and after an abort not
@@ -49,6 +52,8 @@ class Batch {
  private:
   void Begin();
   void TakeSnapshot();
+  void PushSnapshot();
+  bool EndTransaction(PgError* error);
   void LimitLockWaits();
   void EndLockLimit();
 
@@ -60,6 +65,7 @@ class Batch {
   bool user_code_ = false;
   uint64_t epoch_ = 0;
   uint64_t transaction_ = 0;
+  uint64_t relation_news_ = 0;  // when the snapshot was taken
   RoleScope scope_;
   MemoryContext row_context_ = nullptr;
   MemoryContext text_context_ = nullptr;

@@ -74,6 +74,8 @@ void LoadOpenTable(Relation rel, Table* table) {
   Bitmapset* key = KeyColumns(rel);
   table->oid = RelationGetRelid(rel);
   table->owner = rel->rd_rel->relowner;
+  invalidation::TrackRole(table->owner);
+  invalidation::TrackSchema(RelationGetNamespace(rel));
   table->owner_name = GetUserNameFromId(table->owner, false);
   table->name = ToUtf8(RelationGetRelationName(rel));
   table->row_security = rel->rd_rel->relrowsecurity;
@@ -130,7 +132,11 @@ void LoadPrivileges(const Table& table, Oid role, TablePrivileges* out) {
 
 Oid FindRole(const std::string& name) {
   if (name.empty() || name.size() >= NAMEDATALEN) return InvalidOid;
-  return get_role_oid(ToServerText(name), true);
+  const char* server_name = ToServerText(name);
+  invalidation::TrackRoleName(server_name);
+  const Oid role = get_role_oid(server_name, true);
+  if (OidIsValid(role)) invalidation::TrackRole(role);
+  return role;
 }
 
 PublishedTable* LoadPublishedTables(const char* publication, int* count, bool* found) {

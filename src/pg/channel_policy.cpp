@@ -9,6 +9,7 @@
 #include "pg/invalidation.h"
 #include "pg/log.h"
 #include "pg/message_replay.h"
+#include "pg/messages_access.h"
 #include "pg/messages_lock.h"
 #include "pg/messages_table.h"
 #include "pg/policy.h"
@@ -17,7 +18,6 @@
 #include "pg/watchdog.h"
 
 extern "C" {
-#include "utils/acl.h"
 #include "utils/datetime.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
@@ -29,6 +29,7 @@ namespace {
 
 constexpr size_t kMaxRoles = 1000;       // names come from tokens; above it all are forgotten
 constexpr int kMaxCompileAttempts = 10;
+constexpr int kMaxAnswers = 3;
 constexpr int kPolicyTimeoutsPerRequest = 4;  // the other channels wait while many topics are evaluated
 constexpr int kActions = 2;
 constexpr size_t kUuidSize = 37;  // with the final NUL
@@ -49,24 +50,13 @@ struct RoleAccess {
   std::unique_ptr<PolicyPlan> plans[kActions];
 };
 
-bool HasPrivilege(const Table& table, Oid role, AclMode mode, std::initializer_list<const char*> columns) {
-  if (pg_class_aclcheck(table.oid, role, mode) == ACLCHECK_OK) return true;
-  for (const char* column : columns) {
-    AttrNumber attno = get_attnum(table.oid, column);
-    if (attno <= 0 || pg_attribute_aclcheck(table.oid, attno, role, mode) != ACLCHECK_OK) return false;
-  }
-  return true;
-}
-
-// What the statements of the reference's probe need.
 void LoadAccess(const Table& table, const std::string& role, RoleAccess* access) {
   access->role = FindRole(role);
   if (!OidIsValid(access->role)) return;
   access->name = GetUserNameFromId(access->role, false);
-  if (pg_namespace_aclcheck(get_rel_namespace(table.oid), access->role, ACL_USAGE) != ACLCHECK_OK) return;
-  access->may[Index(PolicyAction::kSelect)] = HasPrivilege(table, access->role, ACL_SELECT, {"id"});
-  access->may[Index(PolicyAction::kInsert)] =
-      HasPrivilege(table, access->role, ACL_INSERT, {"id", "topic", "extension", "inserted_at", "updated_at"});
+  for (PolicyAction action : {PolicyAction::kSelect, PolicyAction::kInsert}) {
+    access->may[Index(action)] = MayProbe(table, access->role, action);
+  }
 }
 
 }  // namespace
@@ -77,6 +67,7 @@ class ChannelPolicy::Impl {
   void EndTurn() { batch_.Close(); }
 
  private:
+  RightsResult AnswerOnce(const CheckRights& request);
   bool Prepare(const Identity& identity);
   bool LockTable();
   void Reload();
@@ -97,7 +88,8 @@ class ChannelPolicy::Impl {
 
   Batch batch_;
   MessagesLock lock_;
-  uint64_t generation_ = 0;  // of what follows; zero: nothing is known
+  bool known_ = false;  // what follows
+  invalidation::Dependencies dependencies_;  // of it
   Table table_;
   bool exists_ = false;
   std::unordered_map<std::string, std::unique_ptr<RoleAccess>> roles_;
@@ -120,7 +112,17 @@ class ChannelPolicy::Impl {
   PolicyState states_[kActions];
 };
 
+// Again when a table that the policies read may have been rewritten behind the snapshot.
 RightsResult ChannelPolicy::Impl::Answer(const CheckRights& request) {
+  const invalidation::Collecting collecting(&dependencies_);
+  RightsResult result = AnswerOnce(request);
+  for (int answers = 1; answers < kMaxAnswers && result.error.empty() && batch_.SnapshotIsDated(); ++answers) {
+    result = AnswerOnce(request);
+  }
+  return result;
+}
+
+RightsResult ChannelPolicy::Impl::AnswerOnce(const CheckRights& request) {
   RightsResult result;
   result.channel = request.channel;
   result.sequence = request.sequence;
@@ -150,7 +152,7 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
   PgError error;
   bool done = PgTry(
       [this] {
-        if (generation_ != invalidation::Generation()) Reload();
+        if (!known_ || dependencies_.Stale()) Reload();
         if (!exists_) return;
         access_ = AccessOf(identity_->role);
         MakeProbe();
@@ -158,7 +160,7 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
       &error);
   if (!done) {
     batch_.Abort();
-    generation_ = 0;
+    known_ = false;
     LogError("realtime could not look at table \"realtime.messages\": " + error.Text());
     return false;
   }
@@ -182,13 +184,13 @@ bool ChannelPolicy::Impl::LockTable() {
 }
 
 void ChannelPolicy::Impl::Reload() {
-  uint64_t generation = invalidation::Generation();
+  dependencies_.Restart();
   roles_.clear();
   table_ = Table();
   Oid oid = FindMessagesTable();
   exists_ = OidIsValid(oid) && LoadTable(oid, &table_);
   // A table that is not there cannot announce its arrival.
-  generation_ = exists_ ? generation : 0;
+  known_ = exists_;
 }
 
 RoleAccess* ChannelPolicy::Impl::AccessOf(const std::string& role) {
@@ -347,7 +349,7 @@ void ChannelPolicy::Impl::Fail(PolicyAction action, const PgError& error) {
   for (std::unique_ptr<PolicyPlan>& plan : bound_plans_) plan.reset();
   if (timed_out) error_ = kTimedOut;
   const char* name = action == PolicyAction::kSelect ? "SELECT" : "INSERT";
-  if (failure_log::Due(std::string("realtime.messages\n") + name + "\n" + error.sqlstate + "\n" + identity_->role)) {
+  if (failure_log::Due(std::string("realtime.messages\n") + name + (timed_out ? "\ntime\n" : "\n") + identity_->role)) {
     LogError(
         std::string("RlsPolicyError: realtime could not evaluate the policies for ") + name +
             " of table \"realtime.messages\" for role \"" + identity_->role + "\": " + error.Text() + " (SQLSTATE " +

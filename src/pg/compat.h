@@ -64,6 +64,9 @@ inline bool WalkExpression(Node* node, Walker walker, void* context) {
 inline bool WalkQuery(Query* query, Walker walker, void* context) {
   return query_tree_walker(query, AsWalker(walker), context, 0);
 }
+inline bool WalkQueryAndTables(Query* query, Walker walker, void* context) {
+  return query_tree_walker(query, AsWalker(walker), context, QTW_EXAMINE_RTES_BEFORE);
+}
 inline Node* MutateExpression(Node* node, Mutator mutator, void* context) {
   return expression_tree_mutator(node, AsMutator(mutator), context);
 }

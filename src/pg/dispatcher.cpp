@@ -4,6 +4,7 @@
 
 #include "pg/failure_log.h"
 #include "pg/generated.h"
+#include "pg/invalidation.h"
 #include "pg/log.h"
 #include "pg/row_json.h"
 #include "pg/watchdog.h"
@@ -126,12 +127,15 @@ Dispatcher::Attempt Dispatcher::JudgeOnce(RelationFeed* feed, const RowChange& r
 template <typename Find>
 Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
                                              Find find_candidates) {
+  const invalidation::Collecting collecting(feed->dependencies());
   for (int judgement = 0; judgement < kMaxJudgements; ++judgement) {
     batch_.HasWaited();
     const Attempt attempt = JudgeOnce(feed, row, find_candidates);
     if (attempt == Attempt::kLocked) return Outcome::kLocked;
     if (attempt == Attempt::kDone) return Outcome::kDone;
-    if (!batch_.HasWaited() && feed->IsCurrent()) {
+    // Relations that are not of interest are created all the time, somewhere: they must not keep the row for ever.
+    const bool last = judgement + 1 == kMaxJudgements;
+    if (!batch_.HasWaited() && feed->IsCurrent() && (last || !batch_.SnapshotIsDated())) {
       Emit(feed, position);
       return Outcome::kDone;
     }

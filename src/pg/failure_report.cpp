@@ -5,6 +5,7 @@
 #include "pg/failure_log.h"
 #include "pg/log.h"
 #include "pg/text_encoding.h"
+#include "pg/watchdog.h"
 
 #include "pg/pg.h"
 
@@ -107,10 +108,13 @@ void Report(const char* code, const FailedCheck& check, const std::string& by, c
 
 void ReportPolicyFailure(const FailedCheck& check, const PgError& error) {
   if (!failure_log::Due(Key(check, "policy"))) return;
-  Report("RlsPolicyError: ", check, ByPolicies(check), error,
-         error.Is(kQueryCanceled)
-             ? "Make the row-level security policies and the functions they call faster, or raise realtime.policy_timeout."
-             : "Check the row-level security policies and the functions and tables they use.");
+  const char* hint = "Check the row-level security policies and the functions and tables they use.";
+  if (error.Is(kQueryCanceled)) {
+    hint = watchdog::OutgrewMemory()
+               ? "The row-level security policies, or the functions they call, take more than 512 MB of memory for one row."
+               : "Make the row-level security policies and the functions they call faster, or raise realtime.policy_timeout.";
+  }
+  Report("RlsPolicyError: ", check, ByPolicies(check), error, hint);
 }
 
 void ReportFilterFailure(const FailedCheck& check, const FilterClause* clause, const PgError& error) {

@@ -30,6 +30,14 @@ bool CallWithoutThrowing(void (*fn)(void*), void* arg, char* text, size_t size) 
   return false;
 }
 
+// User code may raise texts of any length, which would go to the log and to clients.
+constexpr int kMaxText = 4096;
+
+void Clip(char* text) {
+  if (text == nullptr || strlen(text) <= kMaxText) return;
+  text[pg_mbcliplen(text, kMaxText + MAX_MULTIBYTE_CHAR_LEN, kMaxText)] = '\0';
+}
+
 // Left as it is where it cannot be converted: there is no error about an error.
 char* MessageToUtf8(char* text) noexcept {
   if (text == nullptr || !DatabaseConverts() || pg_get_client_encoding() != PG_UTF8) return text;
@@ -39,6 +47,7 @@ char* MessageToUtf8(char* text) noexcept {
 }
 
 void CopyError(const ErrorData* edata, PgError* error) {
+  for (char* text : {edata->message, edata->detail, edata->hint}) Clip(text);
   const char* message = MessageToUtf8(edata->message);
   const char* detail = MessageToUtf8(edata->detail);
   const char* hint = MessageToUtf8(edata->hint);

@@ -17,8 +17,10 @@ extern "C" {
 namespace realtime {
 namespace {
 
-// An executor state takes some ten kilobytes; more than these are started anew when needed again.
+// An executor state takes some ten kilobytes, and work_mem and more with the results of sub-queries in it. What is above
+// either limit is started anew when needed again.
 constexpr size_t kMaxLiveStates = 1000;
+constexpr size_t kMaxLiveBytes = 64u << 20;
 constexpr int kMaxCompileAttempts = 10;
 
 // Whether it can be said that an UPDATE took the row out of the seat's filter: what it asks about is known of both rows, and
@@ -132,12 +134,24 @@ bool Judge::PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedCh
   if (seat->state.user_code) {
     if (!slow) stat::Add(stat::Figure::kSlowPolicyChecks);
     batch_->scope()->Leave();
-  } else if (!was_live && live_.size() >= kMaxLiveStates) {
-    EndPolicyState(&seat->state, batch_);
-  } else if (!was_live) {
-    live_.push_back(seat);
+  } else {
+    KeepState(seat, was_live);
   }
   return visible;
+}
+
+// For the next row of the snapshot, where there is room.
+void Judge::KeepState(Seat* seat, bool was_live) {
+  PolicyState* state = &seat->state;
+  const size_t before = was_live ? state->bytes : 0;
+  state->bytes = BytesOf(*state);
+  live_bytes_ += state->bytes - before;
+  if (live_bytes_ > kMaxLiveBytes || (!was_live && live_.size() >= kMaxLiveStates)) {
+    live_bytes_ -= state->bytes;
+    EndPolicyState(state, batch_);
+    return;
+  }
+  if (!was_live) live_.push_back(seat);
 }
 
 // Of an UPDATE with a full old row.
@@ -321,6 +335,7 @@ void Judge::EndStates() {
   PgError error;
   std::vector<Seat*> live;
   live.swap(live_);
+  live_bytes_ = 0;
   bool done = PgTry(
       [&] {
         batch_->scope()->Leave();

@@ -58,7 +58,10 @@ class Judge {
   // Ends the evaluation states that live in the current snapshot. Call before it changes and before seats go away.
   void EndStates();
   // After an abort they are gone already.
-  void ForgetStates() { live_.clear(); }
+  void ForgetStates() {
+    live_.clear();
+    live_bytes_ = 0;
+  }
 
  private:
   SeatPlace PlaceByFilter(const Table& table, const Seat& seat);
@@ -71,12 +74,14 @@ class Judge {
   bool PassesPolicy(RelationFeed* feed, Seat* seat, TableRow* row, JudgedChange* change);
   bool OldRowVisible(RelationFeed* feed, Seat* seat, JudgedChange* change);
   const PolicyPlan* PolicyOf(RelationFeed* feed, Seat* seat);
+  void KeepState(Seat* seat, bool was_live);
   bool Supply(const std::vector<AttrNumber>& columns, TableRow* row, JudgedChange* change);
   void EnterScope(const Seat& seat);
   void ReportFailure(const RelationFeed& feed, const Seat& seat, const PgError& error);
 
   Batch* batch_;
-  std::vector<Seat*> live_;
+  std::vector<Seat*> live_;   // whose states are kept; some may have been ended since
+  size_t live_bytes_ = 0;    // that these take
   bool filtering_ = false;  // what is being asked is a filter: else a policy
 };
 

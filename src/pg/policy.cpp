@@ -34,6 +34,7 @@ needs_fmgr_hook_type g_next_fmgr_hook = nullptr;
 object_access_hook_type g_next_access_hook = nullptr;
 
 void Count(Oid function) {
+  invalidation::TrackFunction(function);
   ++g_lookups.all;
   if (func_volatile(function) == PROVOLATILE_IMMUTABLE) ++g_lookups.immutable;
 }
@@ -134,6 +135,7 @@ void PlanAsQuery(const Table& table, Query* query, Node* condition, PolicyPlan* 
 
 void PlanAsExpression(Node* condition, PolicyPlan* plan) {
   Expr* expression = expression_planner(reinterpret_cast<Expr*>(ColumnsToParams(condition)));
+  TrackPlanned(expression);
   plan->kind = PolicyPlan::Kind::kExpression;
   plan->expression = Keep(plan, expression);
   if (!IsA(expression, Const)) return;
@@ -195,6 +197,7 @@ void CompilePolicy(const Table& table, PolicyAction action, PolicyPlan* plan) {
   MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "realtime planning", ALLOCSET_DEFAULT_SIZES);
   MemoryContext caller = MemoryContextSwitchTo(scratch);
   PolicyQuals found = RewritePolicies(table, action);
+  TrackQuals(found.carrier, found.quals);
   if (found.quals == NIL) {
     plan->kind = PolicyPlan::Kind::kAllow;
   } else {

@@ -103,6 +103,11 @@ bool CheckPolicy(const PolicyPlan& plan, PolicyState* state, Batch* batch, Table
   return visible;
 }
 
+size_t BytesOf(const PolicyState& state) {
+  // An expression keeps nothing.
+  return state.query == nullptr ? 0 : MemoryContextMemAllocated(state.query->estate->es_query_cxt, true);
+}
+
 void EndPolicyState(PolicyState* state, Batch* batch) {
   if (state->epoch == 0 || state->epoch != batch->epoch()) return;
   state->epoch = 0;

@@ -26,6 +26,7 @@ struct PolicyState {
   bool user_code = false;
   bool answered = false;          // the answer is the same for every row: `answer`
   bool answer = false;
+  size_t bytes = 0;               // for its keeper
 };
 
 // Whether CheckPolicy needs the identity's role scope: not what reads nothing but the row, its settings put in already.
@@ -36,6 +37,9 @@ inline bool NeedsScope(const PolicyPlan& plan, const PolicyState& state, const B
 // Whether the row passes. The caller is inside PgTry, has entered the identity's role scope if NeedsScope (a fresh one when
 // plan.runs_user_code or state->user_code), and all plan.columns are there. May raise.
 bool CheckPolicy(const PolicyPlan& plan, PolicyState* state, Batch* batch, TableRow* row);
+
+// What the state takes of memory now, the results of sub-queries included.
+size_t BytesOf(const PolicyState& state);
 
 // Ends the state if it lives in the current epoch; may raise.
 void EndPolicyState(PolicyState* state, Batch* batch);

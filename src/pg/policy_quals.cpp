@@ -1,5 +1,7 @@
 #include "pg/policy_quals.h"
 
+#include "pg/invalidation.h"
+
 extern "C" {
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -86,7 +88,32 @@ Node* ParamMutator(Node* node, void* context) {
   return compat::MutateExpression(node, ParamMutator, context);
 }
 
+bool NoteFunction(Oid function, void*) {
+  invalidation::TrackFunction(function);
+  return false;
+}
+
+bool TrackWalker(Node* node, void* context) {
+  if (node == nullptr) return false;
+  if (IsA(node, RangeTblEntry)) {
+    auto* entry = reinterpret_cast<RangeTblEntry*>(node);
+    if (OidIsValid(entry->relid)) invalidation::Track(entry->relid);
+    if (OidIsValid(entry->checkAsUser)) invalidation::TrackRole(entry->checkAsUser);
+    return false;  // what is in it follows
+  }
+  if (IsA(node, Query)) return compat::WalkQueryAndTables(reinterpret_cast<Query*>(node), TrackWalker, context);
+  check_functions_in_node(node, NoteFunction, nullptr);
+  return compat::WalkExpression(node, TrackWalker, context);
+}
+
 }  // namespace
+
+void TrackQuals(Query* carrier, List* quals) {
+  TrackWalker(reinterpret_cast<Node*>(carrier), nullptr);
+  TrackWalker(reinterpret_cast<Node*>(quals), nullptr);
+}
+
+void TrackPlanned(Expr* expression) { TrackWalker(reinterpret_cast<Node*>(expression), nullptr); }
 
 void InspectQuals(Node* condition, QualFacts* facts) {
   Inspection inspection{facts, 0};

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "nodes/bitmapset.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
 }
@@ -27,6 +28,11 @@ List* SimplifyQuals(List* quals);
 
 // Replaces uncorrelated, trivial scalar sub-selects, `(select f(...))`, by their expression.
 List* UnwrapScalarSelects(List* quals);
+
+// Notes what the policy is made of: functions, tables, and the roles whose rights apply to these.
+void TrackQuals(Query* carrier, List* quals);
+// What has come to light while it was planned.
+void TrackPlanned(Expr* expression);
 
 // Replaces columns of range-table entry 1 by external parameters numbered by attno; no sub-queries inside.
 Node* ColumnsToParams(Node* condition);

@@ -6,7 +6,6 @@
 #include "core/value_json.h"
 #include "pg/failure_report.h"
 #include "pg/guard.h"
-#include "pg/invalidation.h"
 #include "pg/log.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
@@ -29,7 +28,7 @@ void RelationFeed::FindListeners() {
     layout_ = registry_->layout();
     cursor_ = 0;
     listeners_.clear();
-    generation_ = 0;  // seats follow listeners_
+    loaded_ = false;  // seats follow listeners_
   }
   const auto& audiences = registry_->audiences();
   for (; cursor_ < audiences.size(); ++cursor_) {
@@ -43,8 +42,8 @@ bool RelationFeed::HasListeners() {
   return !listeners_.empty();
 }
 
-bool RelationFeed::IsCurrent() const {
-  return generation_ == invalidation::Generation() && seated_ == listeners_.size() && placed_ == seats_.size();
+bool RelationFeed::IsCurrent() {
+  return loaded_ && !dependencies_.Stale() && seated_ == listeners_.size() && placed_ == seats_.size();
 }
 
 size_t RelationFeed::TakeBytes() {
@@ -72,12 +71,13 @@ void RelationFeed::Unload() {
   projections_.clear();
   params_ = nullptr;
   table_ = Table();
-  generation_ = 0;
+  loaded_ = false;
 }
 
 bool RelationFeed::LoadToday(Batch* batch) {
   Unload();
-  generation_ = invalidation::Generation();
+  dependencies_.Restart();
+  loaded_ = true;
   PgError error;
   bool* exists = &exists_;
   if (!PgTry([this, exists] { *exists = LoadTable(info_.oid, &table_); }, &error)) {
@@ -101,7 +101,7 @@ void RelationFeed::MapColumns() {
 }
 
 Readiness RelationFeed::Prepare(Batch* batch) {
-  if (generation_ != invalidation::Generation() && !LoadToday(batch)) return Readiness::kGone;
+  if ((!loaded_ || dependencies_.Stale()) && !LoadToday(batch)) return Readiness::kGone;
   if (!exists_) return Readiness::kGone;
   for (; seated_ < listeners_.size(); ++seated_) {
     if (!listeners_[seated_]->dead() && !TakeSeat(listeners_[seated_], batch)) return Readiness::kLocked;

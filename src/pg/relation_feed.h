@@ -14,6 +14,7 @@
 #include "pg/batch.h"
 #include "pg/catalog.h"
 #include "pg/filter_plan.h"
+#include "pg/invalidation.h"
 #include "pg/policy.h"
 #include "pg/policy_check.h"
 #include "pg/predicate_index.h"
@@ -85,7 +86,8 @@ class RelationFeed {
   // (they may be destroyed). On an error the batch was aborted and opened again.
   Readiness Prepare(Batch* batch);
   // Whether Prepare would rebuild anything.
-  bool IsCurrent() const;
+  bool IsCurrent();
+  invalidation::Dependencies* dependencies() { return &dependencies_; }
   // Forgets everything that Prepare and HasListeners would rebuild, so that audiences that are gone can go. End all policy
   // states of this relation's seats before.
   void Release();
@@ -120,7 +122,8 @@ class RelationFeed {
   std::vector<std::shared_ptr<Audience>> listeners_;  // those that match by name, in order
   size_t seated_ = 0;        // listeners before it have seats
 
-  uint64_t generation_ = 0;
+  bool loaded_ = false;
+  invalidation::Dependencies dependencies_;  // of all that was loaded
   bool exists_ = false;
   Table table_;
   std::vector<AttrNumber> map_;  // stream column to attno; 0: no counterpart

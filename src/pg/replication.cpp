@@ -28,6 +28,13 @@ constexpr int kHopelessFailures = 8;
 constexpr char kFailedText[] = "the replication connection failed, see the server's log";
 constexpr char kUndefinedObject[] = "42704";
 constexpr char kLacksResources[] = "53";  // the class of such errors
+constexpr int kLastingWeight = 3;
+
+// What decoding the same change says each time: a value that a row filter cannot work with, a row that is too large to be
+// sent. Attempts can take many seconds, and everybody waits.
+bool IsLasting(const std::string& sqlstate) {
+  return sqlstate.starts_with("22") || sqlstate.starts_with("54") || sqlstate == "XX000";
+}
 
 }  // namespace
 
@@ -285,7 +292,7 @@ void Replication::OnLinkFailure(int64_t now_ms) {
   cause_ = kFailedText;  // the server's own words may name paths and roles: they are for the log
   // A full disk, or no connection left: no fault of what is decoded. The limits of the slot's lag and age hold meanwhile.
   const bool lacks_resources = sqlstate.starts_with(kLacksResources);
-  if (was_streaming && !lacks_resources) failures_++;
+  if (was_streaming && !lacks_resources) failures_ += IsLasting(sqlstate) ? kLastingWeight : 1;
   if (was_streaming) relapses_++;
   undefined_object_ = was_streaming && sqlstate == kUndefinedObject;
   if (have_slot_ && was_streaming && failures_ >= kHopelessFailures) {

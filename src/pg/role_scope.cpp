@@ -1,5 +1,6 @@
 #include "pg/role_scope.h"
 
+#include "pg/lesser_code.h"
 #include "pg/text_encoding.h"
 #include "pg/pg.h"
 
@@ -34,6 +35,7 @@ void RoleScope::Enter(uint32_t role_oid, const char* role_name, const Identity* 
   SetLocal("role", role_name);
   SetRequest(identity, topic);
   SetUserIdAndSecContext(role_oid, saved_context_ | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+  lesser_code::OnScopeEntered(role_oid);
   active_ = true;
   role_oid_ = role_oid;
   role_name_ = role_name;

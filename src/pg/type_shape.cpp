@@ -71,6 +71,7 @@ RawShape* ReadComposite(Oid type, Walk* walk) {
 
 bool HasJsonCast(Oid type) {
   Oid function;
+  invalidation::TrackCast(type, JSONOID);
   return type >= FirstNormalObjectId &&
          find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC;
 }
