@@ -7,7 +7,7 @@ bash test/packages.sh install
 # shellcheck source=test/lib.sh
 source test/lib.sh
 make -s -j2 all
-[[ -e test/client/node_modules ]] || (cd test/client && npm ci --no-audit --no-fund)
+install_client_packages
 use_modern_node
 
 dir="$(mktemp -u -d "${TMPDIR:-/tmp}/realtime.XXXXXX")"

@@ -5,6 +5,9 @@
 # WITH_BROWSER=yes adds the browser of test/client.
 set -euo pipefail
 
+# Without what packages merely recommend: several hundred more, with npm.
+install=(apt-get install -y --no-install-recommends)
+
 # The server's major version: that of an installed server, else the one this release is tested with.
 pg_version() {
   local found
@@ -15,7 +18,7 @@ pg_version() {
 packages() {
   local v
   v="$(pg_version)"
-  echo "g++ make clang libclang-rt-dev libgtest-dev rapidjson-dev libssl-dev libpq-dev libuv1-dev openssl" \
+  echo "g++ make clang libclang-rt-dev libgtest-dev rapidjson-dev libssl-dev libpq-dev libuv1-dev openssl curl" \
     "libwebsockets-dev libwebsockets-evlib-uv" \
     "postgresql-$v postgresql-server-dev-$v postgresql-$v-pgtap"
   # Where node comes with npm of its own, the distribution's npm would pull in a second node.
@@ -35,7 +38,7 @@ missing() {
 install_missing() {
   local needed=() root=()
   if ! command -v dpkg-query >/dev/null; then
-    echo "This is not a Debian-like system: install the equivalents of $(packages | tr '\n' ' ')yourself." >&2
+    echo "This is not a Debian-like system: install the equivalents of $(packages | xargs) yourself." >&2
     return 0
   fi
   mapfile -t needed < <(missing)
@@ -44,7 +47,7 @@ install_missing() {
     root=(sudo -n)
     if ! sudo -n true 2>/dev/null; then
       echo "Packages are missing. Run this, then try again:" >&2
-      echo "  sudo apt-get install -y ${needed[*]}" >&2
+      echo "  sudo ${install[*]} ${needed[*]}" >&2
       return 1
     fi
   fi
@@ -54,11 +57,11 @@ install_missing() {
   "${root[@]}" mkdir -p /etc/postgresql-common/createcluster.d
   echo "create_main_cluster = false" |
     "${root[@]}" tee /etc/postgresql-common/createcluster.d/realtime-test.conf >/dev/null
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${needed[@]}" >&2
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -q "${needed[@]}" >&2
 }
 
 case "${1:-}" in
-  list) echo "sudo apt-get install -y $(packages | tr '\n' ' ')" ;;
+  list) echo "sudo ${install[*]} $(packages | xargs)" ;;
   install) install_missing ;;
   *) echo "usage: packages.sh list|install" >&2; exit 2 ;;
 esac

@@ -14,13 +14,13 @@ if (exec 3<>"/dev/tcp/127.0.0.1/$REALTIME_PORT") 2>/dev/null; then
   exit 1
 fi
 
-build_log="$(mktemp)"
+build_log=build/run.log
+mkdir -p build
 echo "Building ..."
 if ! make -j2 all >"$build_log" 2>&1; then
   cat "$build_log" >&2
   exit 1
 fi
-rm -f "$build_log"
 
 dir="$(mktemp -u -d "${TMPDIR:-/tmp}/realtime.XXXXXX")"
 stop() {

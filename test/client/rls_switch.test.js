@@ -181,6 +181,8 @@ test('roles that change their names between two rows are who they are now', asyn
   await other.count(1);
   await sql(`${rename(red, `${red}_x`)}; ${rename(blue, red)}; ${rename(`${red}_x`, blue)}`);
   await sql(pair(20));
+  await one.event((event) => event.new.id === 21);
+  await other.event((event) => event.new.id === 20);
   // The same within one transaction: its rows are judged when it has ended.
   await transaction([pair(30), rename(red, `${red}_x`), rename(blue, red), rename(`${red}_x`, blue), pair(40)]);
   await one.event((event) => event.new.id === 40);
@@ -191,14 +193,21 @@ test('roles that change their names between two rows are who they are now', asyn
 test('a policy that changes between two rows, and a membership, hold as they are when the transaction has ended', async (t) => {
   const [club, member] = [await withRole(t), await withRole(t)];
   const source = await withTable(t, 'id int primary key', { grant: `${club}, ${member}`, rls: [`for select to ${club} using (id < 30)`] });
-  const recording = await subscribe(await makeClient(t, { token: makeToken({ role: member, sub: kAnn, exp: 4000000000 }) }), table(source));
+  const listener = async (role) => subscribe(await makeClient(t, { token: makeToken({ role, sub: kAnn, exp: 4000000000 }) }), table(source));
+  const [recording, witness] = [await listener(member), await listener(club)];
   const row = (id) => `insert into ${source.quoted} values (${id})`;
+  // A row is judged by what holds when the stream gets there, which may be a while later.
+  const judged = (id) => witness.event((event) => event.new.id === id);
   await transaction([row(10), `grant ${club} to ${member}`, row(11)]);
+  await judged(11);
   await transaction([row(20), `revoke ${club} from ${member}`, row(21)]);
+  await judged(21);
   await transaction([`grant ${club} to ${member}`, row(22), `alter policy p0 on ${source.quoted} using (id > 30)`, row(31)]);
   await sql(row(32));
   await recording.event((event) => event.new.id === 32);
   assert.deepEqual(recording.values(), [10, 11, 31, 32]);
+  await judged(32);
+  assert.deepEqual(witness.values(), [10, 11, 20, 21, 31, 32]);
 });
 
 // What the executor keeps for the length of a query is one user's.

@@ -81,7 +81,8 @@ const kPhases = {
     await sql("select realtime.send('{\"x\": 1}', 'x', 'stay-0', false) from generate_series(1, 50)");
   },
   async 'definitions change'() {
-    await sql('alter table soak add column if not exists extra int; alter table soak drop column extra');
+    // Not by new columns: a table has had all it may have after 1,600 of them, dropped ones too.
+    await sql('alter table soak rename body to text; alter table soak rename text to body');
     await sql('create policy p on soak for select using (true); drop policy p on soak');
     await insert(5, 100);
   },

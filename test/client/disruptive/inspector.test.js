@@ -111,7 +111,7 @@ test('a developer joins, sees messages, presence and row changes, sends a broadc
   assert.match(await page.text('#events pre'), /"text": "<b>not bold<\/b>"/);
   await page.fill({ payload: '{ broken' });
   await page.tab.click('#send');
-  await page.shows('#problem', 'This is not JSON');
+  await page.shows('#broadcast #problem', 'This is not JSON');
   await page.fill({ payload: '{ "text": "hello" }' });
 
   await page.tab.click('#track');
@@ -130,12 +130,22 @@ test('a developer joins, sees messages, presence and row changes, sends a broadc
   await other.shows('#status', 'Not connected');
   await page.shows('#here-count', '1');
   await page.tab.uncheck('#kinds input[value="change"]');
+  await page.shows('#kinds', 'row change 1');
   assert.equal(await page.tab.locator('#events [data-kind="change"]').first().isVisible(), false);
 
   await other.tab.check('#private');
   await other.tab.click('#enter');
-  await other.shows('#problem', 'Unauthorized: You do not have permissions to read from this Channel topic: room');
+  await other.shows('#join #problem', 'Unauthorized: You do not have permissions to read from this Channel topic: room');
   await other.keep('inspector-refused');
+  await other.tab.click('#clear');
+  await other.shows('#kinds', 'presence 0');
+  await other.shows('#nothing', 'Join a channel');
+  await other.tab.setViewportSize({ width: 360, height: 800 });
+  await page.tab.setViewportSize({ width: 360, height: 800 });
+  await page.keep('inspector-narrow');
+  for (const each of [page, other]) {
+    assert.ok(await each.tab.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'no scrolling sideways on a telephone');
+  }
   assert.deepEqual([...page.complaints, ...other.complaints], []);
 
   cluster.restart();

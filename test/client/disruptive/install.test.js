@@ -23,6 +23,8 @@ test('make install, twice; make uninstall takes everything away', (t) => {
   for (const name of [/\/realtime\.so /, /\/realtime\.control /, /\/realtime--[\d.]+\.sql /]) {
     assert.equal(first.filter((file) => name.test(file)).length, 1, String(name));
   }
+  const pages = ['README.md', ...fs.readdirSync(path.join(kRoot, 'docs')).map((page) => `docs/${page}`)];
+  for (const page of pages) assert.ok(first.some((file) => file.includes(`/extension/realtime/${page} `)), `${page}, where links to it lead`);
   make('install', directory);
   assert.deepEqual(files(directory), first);
   make('uninstall', directory);

@@ -53,9 +53,18 @@ test('a commit that waits for a standby is not delivered before it is visible', 
   const result = await readBack(t, raw, source);
   const writer = await connect(t);
   await withSetting(t, 'synchronous_standby_names', 'a_standby_that_does_not_exist');
-  await waitFor(async () => (await one('show synchronous_standby_names')) !== '', 'the setting');
+  const waiting = async () => (await rows("select 1 from pg_stat_activity where wait_event = 'SyncRep'")).length;
+  // Commits wait as soon as the checkpointer has read the setting.
+  const probe = await connect(t);
+  let ended;
+  let probed;
+  do {
+    ended = false;
+    probed = probe.query("select pg_logical_emit_message(true, 'probe', '')").then(() => { ended = true; });
+    await waitFor(async () => ended || (await waiting()) > 0, 'the setting');
+  } while (ended);
   const commit = writer.query(`insert into ${source.quoted} values (1)`);
-  await waitFor(async () => (await rows("select 1 from pg_stat_activity where wait_event = 'SyncRep'")).length > 0, 'the commit to wait');
+  await waitFor(async () => (await waiting()) > 1, 'the commit to wait');
   const flushed = await one('select pg_current_wal_flush_lsn()');
   await waitFor(async () => (await rows(
     "select 1 from pg_stat_replication where application_name = 'realtime' and sent_lsn >= $1", [flushed])).length > 0,
@@ -68,7 +77,7 @@ test('a commit that waits for a standby is not delivered before it is visible', 
   }
   await sql('alter system reset synchronous_standby_names');
   await sql('select pg_reload_conf()');
-  await commit;
+  await Promise.all([probed, commit]);
   await waitFor(() => result.read.length > 0, 'the event after the commit');
   assert.deepEqual(result, { read: [1], missing: [] });
 });

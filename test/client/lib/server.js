@@ -42,9 +42,10 @@ function pgCtl(...args) {
 // Restart keeps the options the server was started with; its log goes beside the data from then on.
 const restart = (mode = 'fast') => pgCtl('-m', mode, '-l', `${env.required('PGDATA')}/client-tests.log`, 'restart');
 
+// By the shell's own kill: the program of that name is no part of a minimal system.
 function signal(pid, name) {
-  const [command, ...prefix] = [...env.asPostgres, 'kill'];
-  execFileSync(command, [...prefix, `-${name}`, String(pid)]);
+  const [command, ...rest] = [...env.asPostgres, 'sh', '-c', 'kill -s "$0" "$1"', name, String(pid)];
+  execFileSync(command, rest);
 }
 
 // Changes a setting of the server for the rest of the test. The worker notices at its own pace: wait for the effect.
