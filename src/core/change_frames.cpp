@@ -21,9 +21,10 @@ bool SameForm(const Channel& a, const Channel& b) {
   return a.session->vsn == b.session->vsn && a.modern == b.modern;
 }
 
-// The legacy form carries no ids: channels that differ in nothing else share it.
+// The legacy form carries no ids: channels that differ in nothing else share it. The room stands for the topic, because topics
+// are the clients' to choose, and those that share one hash are easily made.
 uint64_t HashOf(const Channel& channel, const std::vector<uint32_t>& ids) {
-  uint64_t hash = Mix(channel.topic_hash + (channel.session->vsn == Vsn::kV2 ? 1 : 0) + (channel.modern ? 2 : 0));
+  uint64_t hash = Mix(reinterpret_cast<uintptr_t>(channel.room) + (channel.session->vsn == Vsn::kV2 ? 1 : 0) + (channel.modern ? 2 : 0));
   if (!channel.modern) return hash;
   for (uint32_t id : ids) hash = Mix(hash ^ id);
   return hash;

@@ -279,6 +279,7 @@ void Engine::Oversize(SessionId session, Now) {
   impl_->CloseIfKnown(session, CloseCode::kTooBig, "message too big");
 }
 void Engine::Disconnected(SessionId session) { impl_->Disconnected(session); }
+bool Engine::Knows(const RestCall& request, Now now) const { return impl_->Knows(request, now); }
 void Engine::Call(CallId call, RestCall request, Now now) { impl_->Call(call, std::move(request), now); }
 void Engine::CutSlow(SessionId session, std::string_view why) { impl_->CutSlow(session, why); }
 void Engine::FromDatabase(const SubscribeResult& result, Now) { impl_->OnResult(result); }

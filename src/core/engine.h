@@ -88,6 +88,8 @@ class Engine {
   void Oversize(SessionId session, Now now);
   // The socket is gone. Not needed after sink->Close.
   void Disconnected(SessionId session);
+  // Whether the call brings a token that counts, for who does not want to read its body first.
+  bool Knows(const RestCall& request, Now now) const;
   // A REST call, answered by one sink->Answer: during this call, or later when the database has to be asked.
   void Call(CallId call, RestCall request, Now now);
 

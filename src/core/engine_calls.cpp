@@ -89,6 +89,11 @@ void AppendSkipped(size_t index, std::string_view topic, std::string_view reason
 
 }  // namespace
 
+bool Engine::Impl::Knows(const RestCall& request, Now now) const {
+  std::optional<std::string_view> text = TokenOf(request);
+  return text && Verify(*text, now).ok();
+}
+
 void Engine::Impl::Call(CallId call, RestCall request, Now now) {
   now_ = now;
   std::optional<std::string_view> text = TokenOf(request);

@@ -2,7 +2,6 @@
 #include "core/engine_impl.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include "core/json.h"
@@ -11,8 +10,10 @@ namespace realtime {
 
 namespace {
 
-// All joins that one connection holds, as bytes of their messages: bounds what a client can make us keep.
+// All joins that one connection holds, as bytes of their messages and what their bindings take here and on the database
+// thread, where a short one takes many times its text: bounds what a client can make us keep.
 constexpr size_t kMaxJoinBytesPerSession = 8u << 20;
+constexpr size_t kBindingBytes = 512;
 
 // A token is looked at again this often even when it has time left, as the reference does: a key may have been withdrawn,
 // or the wall clock set.
@@ -20,6 +21,13 @@ constexpr int64_t kTokenCheckMs = 5 * 60 * 1000;
 
 // A presence key is repeated in every diff.
 constexpr size_t kMaxPresenceKey = 8192;
+
+// Of the joins of all clients, what one connection may use before it is read more slowly: a tenth, but enough to join all its
+// channels anew.
+Rate ShareOf(const Rate& joins) {
+  const double amount = std::max(joins.amount / 10, std::min(joins.amount, 10.0));
+  return {amount, joins.period_ms, std::max(joins.burst / 10, std::min(joins.burst, 200.0))};
+}
 
 constexpr std::string_view kNotServed = "RealtimeDisabledForConfiguration: ";
 
@@ -42,6 +50,8 @@ void Engine::Impl::Join(Session& session, const ClientMessage& message, size_t s
                         settings_->max_json_depth);
     token_text = request.value.token ? *request.value.token : *session.token;
     status = request.ok() ? Authorize(request.value, token_text, now, &token) : request.status;
+    if (!request.value.binding_error) size += request.value.bindings.size() * kBindingBytes;
+    if (status.ok()) status = CheckJoinBytes(session, size);
   }
   if (!status.ok()) {
     Send(session, message.join_ref, message.ref, message.topic, "phx_reply", ErrorPayload(status.message()));
@@ -61,7 +71,9 @@ void Engine::Impl::Join(Session& session, const ClientMessage& message, size_t s
 }
 
 // What can be said before the payload is read.
-Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& message, size_t size, Now now) {
+Status Engine::Impl::CheckJoin(Session& session, const ClientMessage& message, size_t size, Now now) {
+  int64_t debt_ms = session.joins.Charge(ShareOf(settings_->joins), now.mono_ms);
+  if (debt_ms > 0) sink_->SlowDown(session.id, debt_ms, now);
   if (message.topic.size() == kTopicPrefix.size()) {
     return {Code::kInvalid, "TopicNameRequired: You must provide a topic name"};
   }
@@ -72,6 +84,10 @@ Status Engine::Impl::CheckJoin(const Session& session, const ClientMessage& mess
   if (session.channels.size() >= static_cast<size_t>(std::max(settings_->max_channels_per_client, 0))) {
     return {Code::kTooLarge, "ChannelRateLimitReached: Too many channels"};
   }
+  return CheckJoinBytes(session, size);
+}
+
+Status Engine::Impl::CheckJoinBytes(const Session& session, size_t size) const {
   if (session.join_cost + size > kMaxJoinBytesPerSession) {
     return {Code::kTooLarge, "UnknownErrorOnChannel: the joins of this connection are too large"};
   }
@@ -130,7 +146,6 @@ Channel& Engine::Impl::AddChannel(Session& session, const ClientMessage& message
   channel.session = &session;
   channel.topic = message.topic;
   channel.quoted_topic = json::Quote(message.topic);
-  channel.topic_hash = std::hash<std::string_view>()(message.topic);
   channel.join_ref = message.join_ref;
   channel.ref = message.ref;
   channel.cost = size;

@@ -13,6 +13,7 @@
 
 #include "core/pure.h"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,7 @@ class Engine::Impl {
   void Tick(Now now);
   int64_t NextDeadline() const { return deadlines_.Next(); }
 
+  bool Knows(const RestCall& request, Now now) const;
   void Call(CallId call, RestCall request, Now now);
 
   void OnResult(const SubscribeResult& result);
@@ -94,7 +96,8 @@ class Engine::Impl {
 
   // ---- engine_channels.cpp ----
   void Join(Session& session, const ClientMessage& message, size_t size, Now now);
-  Status CheckJoin(const Session& session, const ClientMessage& message, size_t size, Now now);
+  Status CheckJoin(Session& session, const ClientMessage& message, size_t size, Now now);
+  Status CheckJoinBytes(const Session& session, size_t size) const;
   Status Authorize(const JoinRequest& request, std::string_view token_text, Now now, Token* token) const;
   Channel& AddChannel(Session& session, const ClientMessage& message, size_t size);
   void Configure(Channel& channel, JoinRequest request);
@@ -206,7 +209,7 @@ class Engine::Impl {
   bool draining_ = false;      // all end, one after the other: nobody is told who else does
   std::unordered_map<ChannelId, std::unique_ptr<PendingCall>> calls_;
   size_t calls_bytes_ = 0;     // of the messages of all of them
-  std::unordered_map<std::string, TokenBucket> callers_;  // by role and sub
+  std::map<std::string, TokenBucket> callers_;  // by role and sub; ordered, as are Topics
   int64_t next_callers_sweep_ms_ = 0;
 
   // Scratch of deliveries, kept for its memory.

@@ -50,7 +50,7 @@ struct Channel {
   bool awaiting = false;       // Subscribe `sequence` has not been answered
   uint32_t sequence = 0;
   uint64_t changes = 0;        // delivered
-  size_t topic_hash = 0;
+  Topic* room = nullptr;       // while it is a member; the Topic is the Topics'
   std::string quoted_topic;    // JSON text, made once for all changes of the channel's life
 
   std::string topic;
@@ -73,7 +73,6 @@ struct Channel {
   std::string bindings_echo;   // for the answer; empty afterwards
   std::optional<std::string> binding_error;  // follows the answer
 
-  Topic* room = nullptr;       // while it is a member; the Topic is the Topics'
   size_t seat = 0;
   Rights rights;
   bool checking = false;       // CheckRights `rights_sequence` has not been answered
@@ -93,7 +92,7 @@ struct Channel {
   std::shared_ptr<const std::string> token;
   std::shared_ptr<const Identity> identity;
   int64_t token_deadline = Deadlines::kNever;
-  size_t cost = 0;             // bytes of the join, counted against the session
+  size_t cost = 0;             // bytes of the join and its bindings, counted against the session
 
   std::string_view subtopic() const { return std::string_view(topic).substr(kTopicPrefix.size()); }
 };
@@ -113,6 +112,7 @@ struct Session {
   int64_t next_malformed_log_ms = 0;
   int64_t channel_deadline = Deadlines::kNever;  // kNoChannel
   TokenBucket events;
+  TokenBucket joins;
   size_t join_cost = 0;
   uint64_t visited = 0;                       // number of the last walk that met this session
   std::unordered_map<std::string, std::unique_ptr<Channel>> channels;  // by topic

@@ -5,10 +5,10 @@
 #include "core/pure.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/bytes.h"
@@ -47,7 +47,8 @@ class Topics {
   void List(std::vector<std::string>* keys) const;
 
  private:
-  std::unordered_map<std::string, std::unique_ptr<Topic>> topics_;
+  // Ordered: names are the clients' to choose, and those that share one hash are easily made.
+  std::map<std::string, std::unique_ptr<Topic>> topics_;
   std::string key_;  // scratch of Find
 };
 

@@ -11,8 +11,6 @@
 namespace realtime {
 namespace {
 
-// A request keeps libwebsockets' header memory until its end. Handshakes need some too (server.cpp has 1,024).
-constexpr size_t kMaxCalls = 512;
 constexpr size_t kMaxHeldBytes = 128u << 20;  // of the bodies of all calls
 constexpr size_t kMaxDiscarded = 32u << 20;   // what a refused request may still send
 constexpr char kUsualHeaders[] = "apikey, authorization, content-type, x-client-info";
@@ -71,7 +69,7 @@ int Calls::OnPost(Socket* socket, const Settings& settings, bool refusing) {
     return AnswerNow(socket, ErrorAnswer(status, error), follows);
   };
   if (refusing) return refuse(503, "Server requested disconnect");
-  if (sockets_->call_count() >= kMaxCalls || !sockets_->MayAccept()) return refuse(503, "Too many calls at the same time");
+  if (!sockets_->MakeRoomForCall() || !sockets_->MayAccept()) return refuse(503, "Too many calls at the same time");
   if (body.malformed) return refuse(400, "header content-length is malformed");
   if (body.chunked || !body.has_length) return refuse(411, "header content-length is missing");
   if (body.length > settings.max_rest_body) return refuse(413, "Request Entity Too Large");
@@ -79,19 +77,22 @@ int Calls::OnPost(Socket* socket, const Settings& settings, bool refusing) {
   std::string_view target = socket->target;
   size_t question = target.find('?');
   std::string_view query = question == std::string_view::npos ? std::string_view() : target.substr(question + 1);
+  RestCall call = ReadRestHeaders(socket->wsi, query);
+  // Said before the body is awaited: nobody without a key holds a place among the calls.
+  if (!engine_->Knows(call, ReadClock())) return AnswerNow(socket, MessageAnswer(401, "Unauthorized"), follows);
   Exchange& exchange = sockets_->BeginCall(socket);
   exchange.request_id = ReadRequestId(socket->wsi).value_or(names_.Uuid());
-  exchange.call = ReadRestHeaders(socket->wsi, query);
+  exchange.call = std::move(call);
   exchange.call.path = target.substr(0, question);
   exchange.call.query = query;
   exchange.call.peer = socket->guest->address;
   exchange.expected = body.length;
   if (body.length == 0) {
     Hand(socket);
-  } else if (body.expects_continue && !SendContinue(socket->wsi)) {
-    return -1;
+    return 0;
   }
-  return 0;
+  sockets_->AwaitBody(socket);
+  return body.expects_continue && !SendContinue(socket->wsi) ? -1 : 0;
 }
 
 int Calls::OnBody(Socket* socket, std::string_view bytes, const Settings& settings) {

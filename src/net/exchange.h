@@ -4,12 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <list>
 #include <string>
 
 #include "core/engine.h"
 #include "core/rest.h"
 
 namespace realtime {
+
+struct Socket;
 
 //   reading ──(whole body)──> waiting ──(Answer)──> answered ──(written)──> gone
 //      └────────(refused, time)──> answered ──(written, body still coming)──> lingering ──> gone
@@ -29,6 +32,10 @@ struct Exchange {
   bool is_head = false;
   std::string request_id;
   RestAnswer answer;
+
+  // The list of Sockets that it is in, if any: those that are reading, or lingering.
+  std::list<Socket*>* list = nullptr;
+  std::list<Socket*>::iterator place;
 };
 
 }  // namespace realtime

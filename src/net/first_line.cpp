@@ -13,18 +13,8 @@ namespace realtime {
 namespace {
 
 constexpr int64_t kPatienceMs = 10000;
-constexpr std::string_view kPost = "POST ";
 
 }  // namespace
-
-bool FindTarget(std::string_view text, std::string* target) {
-  if (!text.starts_with(kPost)) return !kPost.starts_with(text);
-  text.remove_prefix(kPost.size());
-  size_t end = text.find_first_of(" \r\n");
-  if (end == std::string_view::npos) return kPost.size() + text.size() >= kMaxHeaderBytes;
-  *target = text.substr(0, end);
-  return true;
-}
 
 struct FirstLine::Connection {
   FirstLine* owner = nullptr;
@@ -65,9 +55,9 @@ void FirstLine::Add(int fd, GuestPtr guest, Now now) {
   connection->guest = std::move(guest);
   connection->accepted = now;
   connection->place = waiting_.insert(waiting_.end(), std::move(owned));
-  std::string target;
-  if (Peek(connection, &target) == Look::kDone) {
-    Finish(connection, std::move(target));
+  RequestLine line;
+  if (Peek(connection, &line) == Look::kDone) {
+    Finish(connection, std::move(line));
   } else if (!StartPolling(connection)) {
     waiting_.erase(connection->place);
   }
@@ -92,29 +82,34 @@ bool FirstLine::StartPolling(Connection* connection) {
 }
 
 void FirstLine::OnReadable(Connection* connection) {
-  std::string target;
-  if (Peek(connection, &target) == Look::kDone) Finish(connection, std::move(target));
+  RequestLine line;
+  if (Peek(connection, &line) == Look::kDone) Finish(connection, std::move(line));
 }
 
-FirstLine::Look FirstLine::Peek(Connection* connection, std::string* target) {
+FirstLine::Look FirstLine::Peek(Connection* connection, RequestLine* line) {
   ssize_t n = recv(connection->fd, scratch_.data(), scratch_.size(), MSG_PEEK | MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return Look::kMore;
   // The end, or nothing new in spite of the mark, which is the end behind a few bytes: libwebsockets deals with it.
-  if (n <= 0 || static_cast<size_t>(n) == connection->seen) return Look::kDone;
+  if (n <= 0 || static_cast<size_t>(n) == connection->seen) {
+    line->malformed = true;
+    return Look::kDone;
+  }
   connection->seen = static_cast<size_t>(n);
-  if (FindTarget({scratch_.data(), connection->seen}, target)) return Look::kDone;
+  if (ReadRequestLine({scratch_.data(), connection->seen}, line)) return Look::kDone;
   // What was looked at stays readable: without the mark this would be called again and again.
   int mark = static_cast<int>(n) + 1;
-  return setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark)) == 0 ? Look::kMore : Look::kDone;
+  if (setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark)) == 0) return Look::kMore;
+  line->malformed = true;
+  return Look::kDone;
 }
 
-void FirstLine::Finish(Connection* connection, std::string target) {
+void FirstLine::Finish(Connection* connection, RequestLine line) {
   std::unique_ptr<Connection> owned = std::move(*connection->place);
   waiting_.erase(owned->place);
   owned->StopPolling();
   int one = 1;
   setsockopt(owned->fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
-  ready_(std::exchange(owned->fd, -1), std::move(owned->guest), std::move(target), owned->accepted);
+  ready_(std::exchange(owned->fd, -1), std::move(owned->guest), std::move(line), owned->accepted);
 }
 
 void FirstLine::Tick(Now now) {

@@ -1,6 +1,5 @@
-// Takes down what a new connection asks for before libwebsockets sees it. libwebsockets decodes a path's escapes and then
-// treats what comes out as if it had been written so: a%2Fb becomes two segments, and %2F%2F one slash. The names in the paths
-// of REST calls may contain anything, so their requests are looked at (and left in the kernel) first.
+// Takes down what a new connection asks for before libwebsockets sees it (net/request_line.h): its first line is looked at, and
+// left in the kernel.
 #ifndef REALTIME_NET_FIRST_LINE_H_
 #define REALTIME_NET_FIRST_LINE_H_
 
@@ -10,22 +9,18 @@
 #include <functional>
 #include <list>
 #include <memory>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/clock.h"
 #include "net/admission.h"
+#include "net/request_line.h"
 
 namespace realtime {
 
-// Looks at the beginning of a request. False: more bytes are needed to tell. A POST's request target goes to *target.
-bool FindTarget(std::string_view text, std::string* target);
-
 class FirstLine {
  public:
-  // Takes ownership of the descriptor. `target` is a POST's request target as it was sent; empty for all else.
-  using Ready = std::function<void(int fd, GuestPtr guest, std::string target, Now accepted)>;
+  // Takes ownership of the descriptor.
+  using Ready = std::function<void(int fd, GuestPtr guest, RequestLine line, Now accepted)>;
 
   FirstLine(uv_loop_t* loop, Ready ready);
   ~FirstLine();
@@ -46,10 +41,10 @@ class FirstLine {
   struct Connection;
 
   enum class Look : uint8_t { kMore, kDone };
-  Look Peek(Connection* connection, std::string* target);
+  Look Peek(Connection* connection, RequestLine* line);
   void OnReadable(Connection* connection);
   bool StartPolling(Connection* connection);
-  void Finish(Connection* connection, std::string target);
+  void Finish(Connection* connection, RequestLine line);
 
   uv_loop_t* const loop_;
   const Ready ready_;

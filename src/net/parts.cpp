@@ -24,12 +24,12 @@ Parts::Parts(uv_loop_t* uv, SettingsPtr settings, DatabaseMailbox* outbox)
       census(&engine, &sockets, outbox),
       server(&engine, &sockets, settings, RandomSeed()),
       first_line(uv,
-                 [this](int fd, GuestPtr guest, std::string target, Now accepted) {
-                   server.Adopt(fd, std::move(guest), std::move(target), accepted);
+                 [this](int fd, GuestPtr guest, RequestLine line, Now accepted) {
+                   server.Adopt(fd, std::move(guest), std::move(line), accepted);
                  }),
       tls(uv,
-          [this](int fd, GuestPtr guest, std::string target, Now accepted) {
-            server.Adopt(fd, std::move(guest), std::move(target), accepted);
+          [this](int fd, GuestPtr guest, RequestLine line, Now accepted) {
+            server.Adopt(fd, std::move(guest), std::move(line), accepted);
           }),
       listener(uv, [this](int fd, std::string peer) { Receive(fd, std::move(peer), ReadClock()); },
                [outbox](LogLine line) { Post<ToDatabase>(std::move(line), outbox); }),

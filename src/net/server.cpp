@@ -27,6 +27,7 @@ constexpr size_t kWriteBytes = 1 << 20;      // handed to the kernel in one piec
 constexpr int kSendBufferBytes = 256 * 1024;
 constexpr int kMaxOfferedList = 126;         // what libwebsockets can read of sec-websocket-protocol
 constexpr int kEndOfCloseCodes = 5000;       // RFC 6455 7.4.2
+constexpr char kMalformedLine[] = "the request line is malformed";
 constexpr char kProtocolName[] = "realtime";
 
 int CloseCodeOf(std::string_view payload) {
@@ -104,7 +105,7 @@ void Server::FinishClose() {
   context_ = nullptr;
 }
 
-void Server::Adopt(int fd, GuestPtr guest, std::string target, Now accepted) {
+void Server::Adopt(int fd, GuestPtr guest, RequestLine line, Now accepted) {
   int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   if (vhost_ == nullptr) {
@@ -114,7 +115,7 @@ void Server::Adopt(int fd, GuestPtr guest, std::string target, Now accepted) {
   }
   lws* wsi = lws_adopt_socket_vhost(vhost_, fd);
   if (wsi == nullptr) return;  // libwebsockets has closed it
-  lws_set_opaque_user_data(wsi, sockets_->Add(wsi, fd, std::move(guest), std::move(target), accepted));
+  lws_set_opaque_user_data(wsi, sockets_->Add(wsi, fd, std::move(guest), std::move(line), accepted));
 }
 
 int Server::Callback(lws* wsi, int reason, void* in, size_t length) noexcept {
@@ -185,6 +186,10 @@ int Server::Dispatch(lws* wsi, Socket* socket, int reason, void* in, size_t leng
 
 // Every answer closes the connection.
 int Server::OnHttp(lws* wsi, Socket* socket) {
+  if (socket->malformed) {
+    RespondError(wsi, 400, kMalformedLine);
+    return -1;
+  }
   HttpRequest request = ReadRequest(wsi);
   if (IsApiPath(request.path)) return calls_.OnRequest(socket, request, *settings_, refusing_, Bar(wsi, socket));
   bool reads = request.method == Method::kGet || request.method == Method::kHead;
@@ -219,7 +224,9 @@ void Server::AnswerMetrics(lws* wsi, bool is_head) {
 int Server::OnUpgrade(lws* wsi, Socket* socket, const char* upgrade) {
   HttpRequest request = ReadRequest(wsi);
   std::optional<Refusal> refusal;
-  if (!IsWebSocketPath(request.path)) {
+  if (socket->malformed) {
+    refusal = Refusal{400, kMalformedLine};
+  } else if (!IsWebSocketPath(request.path)) {
     refusal = Refusal{404, "Not Found"};
   } else if (request.method != Method::kGet) {
     refusal = Refusal{400, ""};

@@ -45,8 +45,8 @@ class Server {
   // Makes the page of GET /metrics.
   void OnMetrics(std::function<std::string()> f) { metrics_ = std::move(f); }
 
-  // Takes ownership of the descriptor. `target` is a POST's request target as it was sent (net/first_line.h).
-  void Adopt(int fd, GuestPtr guest, std::string target, Now accepted);
+  // Takes ownership of the descriptor. `line` is the request's first.
+  void Adopt(int fd, GuestPtr guest, RequestLine line, Now accepted);
 
  private:
   struct Protocols;

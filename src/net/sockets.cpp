@@ -32,13 +32,14 @@ Sockets::Sockets(DatabaseMailbox* outbox, SettingsPtr settings)
 
 Sockets::~Sockets() = default;
 
-Socket* Sockets::Add(lws* wsi, int fd, GuestPtr guest, std::string target, Now accepted) {
+Socket* Sockets::Add(lws* wsi, int fd, GuestPtr guest, RequestLine line, Now accepted) {
   auto owned = std::make_unique<Socket>();
   Socket* socket = owned.get();
   socket->wsi = wsi;
   socket->fd = fd;
   socket->guest = std::move(guest);
-  socket->target = std::move(target);
+  socket->target = std::move(line.target);
+  socket->malformed = line.malformed;
   all_.emplace(socket, std::move(owned));
   SetDeadline(socket, accepted.mono_ms + kHandshakeMs);
   return socket;

@@ -3,6 +3,7 @@
 #define REALTIME_NET_SOCKETS_H_
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <set>
 #include <string>
@@ -19,6 +20,7 @@
 #include "net/admission.h"
 #include "net/exchange.h"
 #include "net/intake.h"
+#include "net/request_line.h"
 #include "net/send_queue.h"
 
 struct lws;
@@ -41,6 +43,7 @@ struct Socket {
   SessionId session = 0;
   GuestPtr guest;
   std::string target;        // of a POST, as it was sent
+  bool malformed = false;    // its first line
   std::unique_ptr<Exchange> exchange;
 
   std::string message;  // fragments received so far of one message
@@ -78,7 +81,7 @@ class Sockets : public EngineSink {
   void SetSettings(SettingsPtr settings) { settings_ = std::move(settings); }
 
   // A new connection in state kHandshake. Removed by Remove, which the end of its lws calls.
-  Socket* Add(lws* wsi, int fd, GuestPtr guest, std::string target, Now accepted);
+  Socket* Add(lws* wsi, int fd, GuestPtr guest, RequestLine line, Now accepted);
   // The engine has accepted the handshake; Established when it is also complete.
   void Opened(Socket* socket, SessionId session, Now now);
   void Established(Socket* socket);
@@ -89,14 +92,18 @@ class Sockets : public EngineSink {
   Socket* Find(SessionId session) const;
   size_t count() const { return all_.size(); }
 
+  // May one more REST call be served now? When there are too many, the one whose body has been awaited longest goes, if it
+  // has had its chance.
+  bool MakeRoomForCall();
   // A REST call begins: its body, if there is one, has to come within a time.
   Exchange& BeginCall(Socket* socket);
+  void AwaitBody(Socket* socket);
   // Counts bytes of its body. False: all calls together hold more than `limit`.
   bool HoldForCall(Socket* socket, size_t bytes, size_t limit);
   // The id under which Answer will find it. It is answered with 503 if that takes too long.
   CallId AwaitAnswer(Socket* socket);
   void SetAnswer(Socket* socket, RestAnswer answer);
-  // Answered, while the peer still sends: the connection ends with that, or soon.
+  // Answered, while the peer still sends: the connection ends with that, or soon, or when many others linger.
   void Linger(Socket* socket);
   size_t call_count() const { return calls_; }
 
@@ -163,6 +170,7 @@ class Sockets : public EngineSink {
   void SetDeadline(Socket* socket, int64_t mono_ms);
   void UpdateWatch(Socket* socket);
   void EndCall(Socket* socket);
+  void Enlist(Socket* socket, std::list<Socket*>* list);
   void OnDeadline(Socket* socket);
 
   DatabaseMailbox* const outbox_;
@@ -174,6 +182,8 @@ class Sockets : public EngineSink {
   CallId last_call_ = 0;
   size_t calls_ = 0;
   size_t held_by_calls_ = 0;
+  std::list<Socket*> reading_;    // oldest first
+  std::list<Socket*> lingering_;  // likewise
   std::unordered_set<Socket*> watched_;
   size_t own_memory_ = 0;
   size_t unfinished_ = 0;

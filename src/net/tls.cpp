@@ -61,8 +61,8 @@ void Tls::Pump(TlsConnection* connection) {
 }
 
 void Tls::Request(TlsConnection* connection) {
-  std::string target;
-  if (!connection->ReadRequest(&scratch_, &target)) return;
+  RequestLine line;
+  if (!connection->ReadRequest(&scratch_, &line)) return;
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) {
     connection->Die();
@@ -74,7 +74,7 @@ void Tls::Request(TlsConnection* connection) {
   ++given_;
   SetDeadline(connection, INT64_MAX);
   SetOption(connection->fd, SOL_SOCKET, SO_SNDBUF, kSendBufferBytes);
-  ready_(ends[1], std::move(connection->guest), std::move(target), connection->accepted);
+  ready_(ends[1], std::move(connection->guest), std::move(line), connection->accepted);
 }
 
 // What follows from the state the connection has come to.

@@ -1,5 +1,5 @@
 // TLS before libwebsockets, which knows nothing of it: each connection is decrypted here, and libwebsockets gets one end of a
-// pair of sockets that stands for it. So paths are seen as they were sent (net/first_line.h), frames go as they do without
+// pair of sockets that stands for it. So paths are seen as they were sent (net/request_line.h), frames go as they do without
 // TLS, and a new certificate needs no new virtual host. The price: three descriptors for a connection, and one more copy.
 #ifndef REALTIME_NET_TLS_H_
 #define REALTIME_NET_TLS_H_
@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "net/admission.h"
+#include "net/request_line.h"
 #include "net/tls_context.h"
 
 namespace realtime {
@@ -27,7 +28,7 @@ struct TlsConnection;
 class Tls {
  public:
   // Takes ownership of the descriptor, which stands for the connection until it is closed. See FirstLine::Ready.
-  using Ready = std::function<void(int fd, GuestPtr guest, std::string target, Now accepted)>;
+  using Ready = std::function<void(int fd, GuestPtr guest, RequestLine line, Now accepted)>;
 
   static constexpr int kDescriptorsEach = 3;
 

@@ -5,7 +5,7 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
-#include "net/first_line.h"
+#include "net/request_line.h"
 #include "net/http.h"
 
 namespace realtime {
@@ -167,8 +167,8 @@ void TlsConnection::SayGoodbye() {
 }
 
 // True when enough of it has come to give the connection away.
-bool TlsConnection::ReadRequest(std::vector<char>* scratch, std::string* target) {
-  while (up.empty() || (!FindTarget(up, target) && up.size() < kMaxHeaderBytes)) {
+bool TlsConnection::ReadRequest(std::vector<char>* scratch, RequestLine* line) {
+  while (up.empty() || !ReadRequestLine(up, line)) {
     if (ReadPeer(scratch)) continue;
     if (peer_ended) Die();
     return false;

@@ -15,6 +15,7 @@
 
 #include "core/clock.h"
 #include "net/admission.h"
+#include "net/request_line.h"
 #include "net/tls_context.h"
 
 struct ssl_st;
@@ -101,7 +102,7 @@ struct TlsConnection {
 
   void Hello(const TlsContextPtr& context);
   void Handshake();
-  bool ReadRequest(std::vector<char>* scratch, std::string* target);
+  bool ReadRequest(std::vector<char>* scratch, RequestLine* line);
   bool ReadPeer(std::vector<char>* scratch);
   void Feed(std::vector<char>* scratch);
   void WriteInner();

@@ -4,6 +4,7 @@
 
 #include "pg/failure_log.h"
 #include "pg/log.h"
+#include "pg/pattern_budget.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
 
@@ -122,6 +123,7 @@ void ReportFilterFailure(const FailedCheck& check, const FilterClause* clause, c
   const char* hint = "The filter is the client's: check it there, and the functions of the column's type.";
   if (error.Is(kQueryCanceled)) hint = "The filter is the client's: make it simpler there, or raise realtime.policy_timeout.";
   if (clause == nullptr) hint = "The table has changed: the clients must subscribe again, with a filter that fits it.";
+  if (error.message == kPatternsTooSlow) hint = "Filters with like and match are the clients': fewer or simpler ones are needed.";
   Report("FilterError: ", check, ByFilter(check.audience, clause), error, hint);
 }
 

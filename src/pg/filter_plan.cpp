@@ -156,12 +156,14 @@ void FilterPlan::AddOperator(const Column& column, const FilterClause& clause, F
   test->count = list ? static_cast<int>(clause.elements.size()) : 1;
   test->values = static_cast<Datum*>(palloc0(sizeof(Datum) * (test->count + 1)));
   test->nulls = static_cast<bool*>(palloc0(sizeof(bool) * (test->count + 1)));
-  if (clause.op == FilterOp::kMatch || clause.op == FilterOp::kImatch) CheckRegularExpression(column, clause);
   for (int i = 0; i < test->count; ++i) {
     test->nulls[i] = list && clause.is_null[i];
     if (!test->nulls[i]) test->values[i] = ReadValue(column, found.value_type, list ? clause.elements[i] : clause.value);
   }
-  if (!IsPattern(clause.op)) return;
+  if (IsPattern(clause.op)) AddPattern(column, clause, test);
+}
+
+void FilterPlan::AddPattern(const Column& column, const FilterClause& clause, FilterTest* test) {
   after_policy_ = true;
   if (clause.op == FilterOp::kLike || clause.op == FilterOp::kIlike) {
     struct varlena* pattern = PG_DETOAST_DATUM_PACKED(test->values[0]);
@@ -169,8 +171,12 @@ void FilterPlan::AddOperator(const Column& column, const FilterClause& clause, F
     bool bounded = get_typlen(column.base_type) != -1;
     test->like_work = bounded ? 1 : LikeWork(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern));
   }
-  // What the column's collation or type does not support is refused now rather than with each change.
+  // What the pattern, or the column's collation or type, does not allow is refused now rather than with each change.
+  if (!is_new_ || !timer_.MayTry()) return;
+  timer_.Start();
+  if (clause.op == FilterOp::kMatch || clause.op == FilterOp::kImatch) CheckRegularExpression(column, clause);
   Call(*test, ReadValue(column, column.base_type, ""), test->values[0]);
+  timer_.Stop();
 }
 
 void FilterPlan::Add(const Column& column, const FilterClause& clause, FilterTest* test) {
@@ -188,7 +194,8 @@ void FilterPlan::Add(const Column& column, const FilterClause& clause, FilterTes
 }
 
 void FilterPlan::Compile(const Table& table, const TablePrivileges& privileges,
-                         const std::vector<FilterClause>& clauses) {
+                         const std::vector<FilterClause>& clauses, bool is_new) {
+  is_new_ = is_new;
   context_ = AllocSetContextCreate(TopMemoryContext, "realtime filter", ALLOCSET_SMALL_SIZES);
   MemoryContext caller = MemoryContextSwitchTo(context_);
   tests_.resize(clauses.size());
@@ -212,6 +219,14 @@ const FilterTest* FilterPlan::FindEquality() const {
 }
 
 bool FilterPlan::Matches(TableRow* row) {
+  if (!after_policy_) return MatchesAll(row);
+  timer_.Start();
+  const bool matches = MatchesAll(row);
+  timer_.Stop();
+  return matches;
+}
+
+bool FilterPlan::MatchesAll(TableRow* row) {
   for (last_clause_ = 0; last_clause_ < tests_.size(); ++last_clause_) {
     const FilterTest& test = tests_[last_clause_];
     CHECK_FOR_INTERRUPTS();

@@ -10,6 +10,7 @@
 
 #include "core/filter.h"
 #include "pg/catalog.h"
+#include "pg/pattern_budget.h"
 #include "pg/table_row.h"
 #include "pg/pg.h"
 
@@ -41,8 +42,9 @@ class FilterPlan {
   // Inside the audience's role scope. Raises raise_exception with the reference's text when there is no such column or the
   // privileges hide it, when a pattern is asked of a type that is no text, when a regular expression does not compile, and
   // for an unknown keyword of `is`; undefined_function when the type has no such operator, and the type's own error when a
-  // value is not one of its values.
-  void Compile(const Table& table, const TablePrivileges& privileges, const std::vector<FilterClause>& clauses);
+  // value is not one of its values. Patterns are tried only when `is_new`, and there is
+  // time for it.
+  void Compile(const Table& table, const TablePrivileges& privileges, const std::vector<FilterClause>& clauses, bool is_new);
 
   const std::vector<AttrNumber>& columns() const { return columns_; }
   // A column's value or operator may run user code: evaluate inside the role scope.
@@ -53,8 +55,11 @@ class FilterPlan {
   // A clause `column = value`; null when there is none.
   const FilterTest* FindEquality() const;
 
-  // All columns() must be there (TableRow::Has).
+  // All columns() must be there (TableRow::Has). Where there are patterns, ask MayTry before, and call NoteError when this or
+  // Compile has raised.
   bool Matches(TableRow* row);
+  bool MayTry() const { return !after_policy_ || timer_.MayTry(); }
+  void NoteError() { timer_.Stop(); }
   // The clause, by its number, that Matches came to last: the one that raised, if it did.
   size_t last_clause() const { return last_clause_; }
 
@@ -62,13 +67,17 @@ class FilterPlan {
   void Add(const Column& column, const FilterClause& clause, FilterTest* test);
   void AddIs(const Column& column, const FilterClause& clause, FilterTest* test);
   void AddOperator(const Column& column, const FilterClause& clause, FilterTest* test);
+  void AddPattern(const Column& column, const FilterClause& clause, FilterTest* test);
+  bool MatchesAll(TableRow* row);
 
   MemoryContext context_ = nullptr;
   std::vector<FilterTest> tests_;
   std::vector<AttrNumber> columns_;
   size_t last_clause_ = 0;
   bool needs_scope_ = false;
-  bool after_policy_ = false;
+  bool after_policy_ = false;  // there are patterns
+  bool is_new_ = false;
+  PatternTimer timer_;
 };
 
 }  // namespace realtime

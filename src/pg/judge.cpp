@@ -44,6 +44,10 @@ bool HasDemandedValue(const PolicyPlan& plan, const Seat& seat, TableRow* row) {
                                         row->value(attno), seat.demanded_value));
 }
 
+FailedCheck CheckOf(const RelationFeed& feed, const Seat& seat) {
+  return {*seat.audience, feed.info().schema, feed.info().table, feed.info().oid, seat.access->role};
+}
+
 }  // namespace
 
 void Judge::EnterScope(const Seat& seat) {
@@ -201,6 +205,11 @@ Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
   // Of a deleted row only a full old one can be judged; a bare key is sent as the reference does.
   bool judged = !deleted || change->old_kind == OldRow::kFull;
   if (judged && !PassesPolicy(feed, seat, row, change)) return Verdict::kNone;
+  if (filter_last && !seat->filter.MayTry()) {
+    stat::Add(stat::Figure::kFilterFailures);
+    not_tried_ = seat;
+    return Verdict::kFailed;
+  }
   if (filter_last && !PassesFilter(seat, row, change)) return JudgeLeaving(feed, seat, change);
   if (deleted || change->old_kind != OldRow::kFull || !feed->table().row_security) return Verdict::kDeliver;
   return OldRowVisible(feed, seat, change) ? Verdict::kDeliver : Verdict::kDeliverKey;
@@ -300,6 +309,15 @@ void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat
 }
 
 bool Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
+  not_tried_ = nullptr;
+  const bool decided = RunAll(feed, change, candidates);
+  if (decided && not_tried_ != nullptr) {
+    ReportFilterFailure(CheckOf(*feed, *not_tried_), nullptr, {"54000", kPatternsTooSlow, "", ""});
+  }
+  return decided;
+}
+
+bool Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
   size_t next = 0;
   while (next < candidates->size()) {
     if (!batch_->Open(false)) return true;
@@ -319,6 +337,7 @@ bool Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>
     ForgetStates();
     batch_->Abort();
     Candidate& failed = (*candidates)[next];
+    failed.seat->filter.NoteError();
     failed.seat->own_policy.reset();
     if (locked) return false;
     failed.verdict = Verdict::kFailed;
@@ -347,7 +366,7 @@ void Judge::EndStates() {
 
 void Judge::ReportFailure(const RelationFeed& feed, const Seat& seat, const PgError& error) {
   stat::Add(filtering_ ? stat::Figure::kFilterFailures : stat::Figure::kPolicyFailures);
-  FailedCheck check{*seat.audience, feed.info().schema, feed.info().table, feed.info().oid, seat.access->role};
+  const FailedCheck check = CheckOf(feed, seat);
   if (!filtering_) return ReportPolicyFailure(check, error);
   ReportFilterFailure(check, &seat.audience->filters[seat.filter.last_clause()], error);
 }

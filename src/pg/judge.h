@@ -64,6 +64,7 @@ class Judge {
   }
 
  private:
+  bool RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
   SeatPlace PlaceByFilter(const Table& table, const Seat& seat);
   SeatPlace PlaceByPolicy(RelationFeed* feed, Seat* seat);
   SeatPlace PlaceOf(RelationFeed* feed, Seat* seat);
@@ -82,6 +83,7 @@ class Judge {
   Batch* batch_;
   std::vector<Seat*> live_;   // whose states are kept; some may have been ended since
   size_t live_bytes_ = 0;    // that these take
+  const Seat* not_tried_ = nullptr;  // the last whose patterns were not, for lack of time
   bool filtering_ = false;  // what is being asked is a filter: else a policy
 };
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -120,7 +121,7 @@ class Registry {
 
   std::unordered_map<ChannelId, Channel> channels_;
   std::vector<std::shared_ptr<Audience>> audiences_;
-  std::unordered_map<std::string, std::weak_ptr<Audience>> by_key_;
+  std::map<std::string, std::weak_ptr<Audience>> by_key_;  // ordered: filters that share one hash are easily made
   std::deque<Starting> starting_;  // by their positions, which rise
   size_t starting_limit_ = kSpareStarting;  // stale ones are looked for above
   size_t dead_ = 0;

@@ -172,7 +172,7 @@ bool RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* ba
         batch->scope()->Ensure(raw->access->role, raw->access->role_name.c_str(), raw->audience->identity.get(), false);
         batch->NoteUserCode();
         watchdog::Watched(
-            [&] { raw->filter.Compile(table_, raw->access->privileges, raw->audience->filters); });
+            [&] { raw->filter.Compile(table_, raw->access->privileges, raw->audience->filters, false); });
         batch->scope()->Leave();
       },
       &error);

@@ -62,6 +62,7 @@ class Validation {
     bool done = InTransaction([this] { Inspect(); }, &error);
     watchdog::FinishCheck();
     watchdog::CloseBatch();
+    if (!done && filter_ != nullptr) filter_->NoteError();
     LockReleaseSession(USER_LOCKMETHOD);  // advisory locks that code of a type may have taken
     if (done && binding_ == nullptr) return std::nullopt;
     if (binding_ == nullptr) binding_ = &request_.bindings.front();  // the transaction itself failed
@@ -131,7 +132,7 @@ class Validation {
     RoleScope scope;
     scope.Enter(role, GetUserNameFromId(role, false), request_.identity.get());
     filter_ = std::make_unique<FilterPlan>();
-    watchdog::Watched([this] { filter_->Compile(table_, privileges_, binding_->filters); });
+    watchdog::Watched([this] { filter_->Compile(table_, privileges_, binding_->filters, true); });
     scope.Leave();
   }
 

@@ -233,6 +233,31 @@ test('a slow regular expression is cut off, costs only its own subscribers, and 
   assert.deepEqual(slow.events.map((event) => [event.new.id, event.errors]), [[undefined, kFilterError], [2, null]]);
 });
 
+test('many regular expressions that take long cost others little more than one', async (t) => {
+  const source = await withTable(t, 'id int primary key, note text');
+  const client = await makeClient(t);
+  const slow = await subscribe(client, Array.from({ length: 30 }, (_, i) => table(source, { filter: `note=match.${kSlow}|x${i}` })));
+  const all = await subscribe(client, table(source));
+  const quick = await subscribe(client, table(source, { filter: 'note=match.b$' }));
+  await sql(`insert into ${source.quoted} values (1, 'b')`);
+  await quick.count(1);
+  const asked = Date.now();
+  await sql(`insert into ${source.quoted} values (2, '${kSlowText}')`);
+  await all.count(2, 30000);
+  assert.ok(Date.now() - asked < 15000, `one row took ${Date.now() - asked} ms; each expression alone takes a second`);
+  await slow.count(30, 30000);
+  const failed = slow.events.filter((event) => event.errors !== null);
+  assert.equal(failed.length, 30, 'each is told that a row could not be judged');
+  assert.deepEqual(all.values(), [1, 2]);
+  // A little later new patterns are tried again.
+  const fresh = await subscribe(client, table(source, { filter: 'note=match.^b' }));
+  for (let id = 3; !fresh.events.some((event) => event.errors === null); ++id) {
+    await sql(`insert into ${source.quoted} values (${id}, 'b')`);
+    await all.count(id, 30000);
+    assert.ok(Date.now() - asked < 60000, 'patterns are not tried again');
+  }
+});
+
 test('LIKE, which nothing interrupts, is refused where it could take long', async (t) => {
   const source = await withTable(t, 'id int primary key, note text');
   const client = await makeClient(t);

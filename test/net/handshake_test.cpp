@@ -62,6 +62,25 @@ TEST_F(HandshakeTest, QueryIsUrlDecoded) {
   EXPECT_EQ(StatusOf(Answer("log_level=info&apikey=" + encoded + "&vsn=2%2E0.0")), 101);
 }
 
+// libwebsockets takes a decoded line feed for the line's end, and what follows for a header: one that a proxy has not seen.
+TEST_F(HandshakeTest, HeadersCannotComeWithTheUrl) {
+  StartServer();
+  std::string key = "apikey=" + ValidToken() + "&vsn=2.0.0";
+  for (std::string end : {"%0A", "%0a", "%0D", "%0d%0a"}) {
+    EXPECT_EQ(StatusOf(Answer(key + "&x=" + end)), 400) << end;
+    EXPECT_EQ(StatusOf(Answer(key + "&x=" + end + "x-client-info:y" + end + "z:")), 400) << end;
+    EXPECT_EQ(StatusOf(Answer(end + "x-api-key:" + ValidToken())), 400) << end;
+  }
+  EXPECT_EQ(StatusOf(Answer(key + "&x=%00")), -1);  // libwebsockets hangs up
+  Client client;
+  ASSERT_TRUE(client.Connect(port_));
+  client.SendRaw("\r\nGET /healthcheck?%0Ax:y HTTP/1.1\r\nHost: x\r\n\r\n");
+  std::string response = client.ReadResponse();
+  EXPECT_NE(StatusOf(response), 200) << response;
+  EXPECT_EQ(StatusOf(Answer(key + "&x=%20%09%C3%A9%25%30")), 101);
+  EXPECT_EQ(StatusOf(Answer(key + "&x=%0")), 403);  // no escape; libwebsockets' own answer
+}
+
 TEST_F(HandshakeTest, OfferedSubprotocolsAreIgnoredAndNotEchoed) {
   StartServer();
   for (std::string offer : {"realtime", "phoenix, base64url.bearer.phx.abc", "x"}) {

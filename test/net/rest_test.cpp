@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace realtime::test {
 namespace {
@@ -268,6 +269,43 @@ TEST_F(RestTest, NothingWaitsForEver) {
   database_->Hold(false);
   EXPECT_TRUE(Serves());
   EXPECT_EQ(StatusOf(Post("/api/broadcast/t/events/e?private=true", "{}")), 202);
+}
+
+TEST_F(RestTest, WhoHasNoKeyIsToldBeforeTheBody) {
+  StartServer();
+  Client client;
+  ASSERT_TRUE(client.Connect(port_));
+  client.SendRaw("POST /api/broadcast HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+  EXPECT_EQ(StatusOf(client.ReadResponse(2000)), 401);
+}
+
+TEST_F(RestTest, CallsWhoseBodiesNeverComeMakeRoomForOthers) {
+  StartServer();
+  std::vector<std::unique_ptr<Client>> stalled;
+  for (int i = 0; i < 600; ++i) {
+    stalled.push_back(std::make_unique<Client>());
+    ASSERT_TRUE(stalled.back()->Connect(port_));
+    stalled.back()->SendRaw("POST /api/broadcast HTTP/1.1\r\nHost: x\r\n" + Bearer() + "Content-Length: 1000000\r\n\r\n");
+  }
+  // Each has its chance for a second, and would be waited for ten.
+  int64_t start = NowMs();
+  int status = 0;
+  while (status != 202 && NowMs() - start < 5000) status = StatusOf(Post("/api/broadcast/t/events/e", "{}"));
+  EXPECT_EQ(status, 202);
+  EXPECT_EQ(StatusOf(stalled.front()->ReadResponse()), 408);
+}
+
+TEST_F(RestTest, RefusedCallsThatKeepSendingDoNotKeepOthersOut) {
+  StartServer();
+  std::vector<std::unique_ptr<Client>> refused;
+  for (int i = 0; i < 200; ++i) {
+    refused.push_back(std::make_unique<Client>());
+    ASSERT_TRUE(refused.back()->Connect(port_));
+    refused.back()->SendRaw("POST /api/broadcast HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    ASSERT_EQ(StatusOf(refused.back()->ReadResponse()), 411) << i;
+  }
+  EXPECT_TRUE(Serves());
+  EXPECT_TRUE(refused.front()->WaitForEnd(1000));  // each would be read for two seconds, were it alone
 }
 
 TEST_F(RestTest, PipelinedRequestsGetOneAnswer) {

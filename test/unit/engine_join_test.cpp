@@ -157,6 +157,39 @@ TEST_F(EngineTest, JoinsOfAllConnectionsAreBoundedInBytes) {
   EXPECT_EQ(Say(second, JoinText("3", "realtime:b", "[]", padding)), Texts{Joined("3", "realtime:b")});
 }
 
+// What three bytes in a join make us keep is hundreds of them.
+TEST_F(EngineTest, BindingsCountAsWhatTheyTake) {
+  SessionId session = Connect();
+  std::string bindings = R"({"table":"t"})";
+  for (int i = 1; i < 1000; ++i) bindings += R"(,{"table":"t"})";
+  int joined = 0;
+  for (int i = 0; i < 100; ++i) {
+    std::string topic = "realtime:" + std::to_string(i);
+    Texts answer = Say(session, JoinText("1", topic, "[" + bindings + "]"));
+    if (answer.empty()) {
+      ++joined;  // the database is asked
+    } else {
+      EXPECT_EQ(answer[0], Refused("1", topic, "UnknownErrorOnChannel: the joins of this connection are too large"));
+    }
+  }
+  EXPECT_GE(joined, 10);
+  EXPECT_LE(joined, 20);
+}
+
+TEST_F(EngineTest, OneConnectionThatJoinsInALoopIsSlowedBeforeTheJoinsOfAllAreUsedUp) {
+  settings_.joins = {1000, 1000, 10000};
+  Restart();
+  SessionId session = Connect();
+  for (int i = 0; i < 1000; ++i) Say(session, JoinText("1", "realtime:a"));
+  EXPECT_TRUE(sink_.slowed.empty());
+  for (int i = 0; i < 50; ++i) Say(session, JoinText("1", "realtime:a"));
+  ASSERT_FALSE(sink_.slowed.empty());
+  EXPECT_EQ(sink_.slowed.back().session, session);
+  EXPECT_GE(sink_.slowed.back().ms, 500);  // a hundred per second: the fifty that were too many
+  EXPECT_LE(sink_.slowed.back().ms, 510);
+  EXPECT_EQ(Say(Connect(), JoinText("1", "realtime:b")), Texts{Joined("1", "realtime:b")});
+}
+
 TEST_F(EngineTest, LeaveAnswersThenCloses) {
   SessionId session = Connect();
   Subscribe subscribe = JoinLive(session, "1", "realtime:room");
