@@ -127,6 +127,8 @@ struct StreamState {
 struct Target {
   ChannelId channel = 0;
   uint32_t binding_id = 0;
+
+  friend auto operator<=>(const Target&, const Target&) = default;
 };
 // Sorted by channel. Shared between deliveries, immutable.
 using TargetList = std::shared_ptr<const std::vector<Target>>;

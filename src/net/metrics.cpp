@@ -72,7 +72,7 @@ void PutDatabase(const stat::Figures& figures, Page* page) {
                 read(Figure::kPolicyFailures));
   page->Counter("realtime_worker_filter_failures_total", "Filters that raised or ran out of time.",
                 read(Figure::kFilterFailures));
-  page->Gauge("realtime_worker_parked_rows", "Changes that wait for locks.", read(Figure::kParkedRows));
+  page->Gauge("realtime_worker_parked_rows", "Changes that wait until they can be judged.", read(Figure::kParkedRows));
   page->Gauge("realtime_worker_parked_bytes", "Their memory.", read(Figure::kParkedBytes));
   page->Gauge("realtime_worker_history_rows", "Changes kept for clients that come back.", read(Figure::kHistoryRows));
   page->Gauge("realtime_worker_history_bytes", "Their memory.", read(Figure::kHistoryBytes));

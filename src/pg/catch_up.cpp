@@ -72,20 +72,21 @@ Dispatcher::Outcome CatchUp::Replay(const std::shared_ptr<Audience>& audience, c
 
 // One attempt in a while finds out about a lock: each costs the time that the dispatcher waits for it.
 CatchUp::RowStep CatchUp::ReplayRow(const std::shared_ptr<Audience>& audience, const Job& job, const Front& front,
-                                    int64_t now_ms) {
+                                    const FeedTurn& turn) {
   const StreamRow& row = history_->At(job.next);
   if (!Concerns(*audience, job, row)) return RowStep::kDone;
   if (!HasEnded(row.position.commit.get())) return RowStep::kNotEnded;
   const uint32_t relation = row.relation->info().oid;
-  if (front.parking->Holds(relation)) return RowStep::kLocked;
+  if (front.parking->Holds(relation)) return RowStep::kNotNow;
+  if (!turn.stream_idle && dispatcher_->MustYield(relation)) return RowStep::kNotNow;
   auto locked = locked_until_ms_.find(relation);
-  if (locked != locked_until_ms_.end() && now_ms < locked->second) return RowStep::kLocked;
+  if (locked != locked_until_ms_.end() && turn.now_ms < locked->second) return RowStep::kNotNow;
   if (Replay(audience, job, row) == Dispatcher::Outcome::kDone) return RowStep::kDone;
-  locked_until_ms_[relation] = now_ms + kLockRetryMs;
-  return RowStep::kLocked;
+  locked_until_ms_[relation] = turn.now_ms + kLockRetryMs;
+  return RowStep::kNotNow;
 }
 
-CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms) {
+CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const FeedTurn& turn) {
   std::shared_ptr<Audience> audience = registry_->Held(job->channel, job->binding_id);
   if (audience == nullptr) return Step::kGone;
   if (job->next < history_->begin()) {
@@ -97,10 +98,10 @@ CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const std::function
     job->next = history_->begin();
   }
   for (; job->next < history_->end(); ++job->next) {
-    if (!may_go_on()) return Step::kInterrupted;
-    const RowStep step = ReplayRow(audience, *job, front, now_ms);
+    if (!turn.may_go_on()) return Step::kInterrupted;
+    const RowStep step = ReplayRow(audience, *job, front, turn);
     if (step == RowStep::kDone) continue;
-    job->not_before_ms = now_ms + (step == RowStep::kLocked ? kLockRetryMs : kEndRetryMs);
+    job->not_before_ms = turn.now_ms + (step == RowStep::kNotNow ? kLockRetryMs : kEndRetryMs);
     return Step::kWaiting;
   }
   const bool reached = std::tie(job->since.commit_lsn, job->since.row) <= std::tie(front.point.commit_lsn, front.point.row);
@@ -109,7 +110,7 @@ CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const std::function
 }
 
 // The jobs take turns: what is interrupted goes on behind the others.
-bool CatchUp::Run(const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms) {
+bool CatchUp::Run(const Front& front, const FeedTurn& turn) {
   next_retry_ms_ = INT64_MAX;
   bool interrupted = false;
   // What the history has may be newer than the snapshot.
@@ -119,9 +120,9 @@ bool CatchUp::Run(const Front& front, const std::function<bool()>& may_go_on, in
     Job job = jobs_.front();
     jobs_.pop_front();
     Step step = Step::kWaiting;
-    if (job.not_before_ms <= now_ms) {
+    if (job.not_before_ms <= turn.now_ms) {
       job.not_before_ms = 0;
-      step = Advance(&job, front, may_go_on, now_ms);
+      step = Advance(&job, front, turn);
     }
     if (step == Step::kCaughtUp) registry_->Release(job.channel, job.binding_id);
     if (step == Step::kCaughtUp || step == Step::kGone) continue;

@@ -11,6 +11,7 @@
 
 #include "core/pgoutput.h"
 #include "pg/dispatcher.h"
+#include "pg/feed_turn.h"
 #include "pg/history.h"
 #include "pg/parking.h"
 #include "pg/registry.h"
@@ -33,9 +34,9 @@ class CatchUp {
     const Parking* parking;  // ... and dealt with, but for these
   };
   // A turn. Those that have come to the front go live. False: there is more to do at once.
-  bool Run(const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms);
+  bool Run(const Front& front, const FeedTurn& turn);
   bool empty() const { return jobs_.empty(); }
-  int64_t next_retry_ms() const { return next_retry_ms_; }  // INT64_MAX: nothing waits for a lock
+  int64_t next_retry_ms() const { return next_retry_ms_; }  // INT64_MAX: nothing waits for a lock, or for others' turn
 
  private:
   struct Job {
@@ -46,11 +47,11 @@ class CatchUp {
     int64_t not_before_ms = 0;
   };
   enum class Step : uint8_t { kGone, kCaughtUp, kWaiting, kInterrupted };
-  enum class RowStep : uint8_t { kDone, kLocked, kNotEnded };
+  enum class RowStep : uint8_t { kDone, kNotNow, kNotEnded };
 
-  Step Advance(Job* job, const Front& front, const std::function<bool()>& may_go_on, int64_t now_ms);
+  Step Advance(Job* job, const Front& front, const FeedTurn& turn);
   bool Concerns(const Audience& audience, const Job& job, const StreamRow& row) const;
-  RowStep ReplayRow(const std::shared_ptr<Audience>& audience, const Job& job, const Front& front, int64_t now_ms);
+  RowStep ReplayRow(const std::shared_ptr<Audience>& audience, const Job& job, const Front& front, const FeedTurn& turn);
   Dispatcher::Outcome Replay(const std::shared_ptr<Audience>& audience, const Job& job, const StreamRow& row);
   bool HasEnded(StreamCommit* commit);
   void TellTooOld(const Job& job);

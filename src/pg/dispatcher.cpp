@@ -1,5 +1,8 @@
 #include "pg/dispatcher.h"
 
+#include <algorithm>
+#include <ctime>
+#include <iterator>
 #include <utility>
 
 #include "pg/failure_log.h"
@@ -10,6 +13,42 @@
 #include "pg/watchdog.h"
 
 namespace realtime {
+namespace {
+
+// Steps of some milliseconds, which is enough to tell what is slow, and costs less than a check of a policy.
+int64_t CoarseMs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
+}
+
+// Charges the table for the time that it lives.
+class Stopwatch {
+ public:
+  Stopwatch(SlowTables* slow, uint32_t table) : slow_(slow), table_(table), began_ms_(CoarseMs()) {}
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  ~Stopwatch() {
+    const int64_t now_ms = CoarseMs();
+    slow_->Judged(table_, now_ms - began_ms_, now_ms);
+  }
+
+ private:
+  SlowTables* slow_;
+  uint32_t table_;
+  int64_t began_ms_;
+};
+
+TargetList Without(const std::vector<Target>& judged, TargetList targets) {
+  if (judged.empty() || !targets) return targets;
+  auto left = std::make_shared<std::vector<Target>>();
+  std::copy_if(targets->begin(), targets->end(), std::back_inserter(*left), [&](const Target& target) {
+    return !std::binary_search(judged.begin(), judged.end(), target);
+  });
+  return left->empty() ? nullptr : left;
+}
+
+}  // namespace
 
 void Dispatcher::Recover() {
   judge_.ForgetStates();
@@ -76,12 +115,12 @@ void Dispatcher::FillRows(RelationFeed* feed, const RowChange& row) {
   if (row.old_kind == OldRow::kFull) FillGenerated(feed, &change_.old_row);
 }
 
-void Dispatcher::FindCandidates(RelationFeed* feed, const StreamPosition& position) {
+void Dispatcher::FindCandidates(RelationFeed* feed, const StreamPosition& position, const std::vector<Target>& judged) {
   judge_.FindSeats(feed, &change_, &found_);
   for (Seat* seat : found_) {
     Audience* audience = seat->audience.get();
     if ((audience->events & MaskOf(change_.kind)) == 0 || audience->dead()) continue;
-    TargetList targets = audience->TargetsFor(position.commit->xid, position.commit->lsn);
+    TargetList targets = Without(judged, audience->TargetsFor(position.commit->xid, position.commit->lsn));
     if (targets) candidates_.push_back(Candidate{seat, std::move(targets), Verdict::kNone});
   }
 }
@@ -113,45 +152,64 @@ template <typename Find>
 Dispatcher::Attempt Dispatcher::JudgeOnce(RelationFeed* feed, const RowChange& row, Find find_candidates) {
   const Readiness readiness = OpenFor(feed);
   if (readiness == Readiness::kLocked) return Attempt::kLocked;
+  if (readiness == Readiness::kUnfinished) return Attempt::kUnfinished;
   if (readiness == Readiness::kGone || (feed->events() & MaskOf(row.kind)) == 0) return Attempt::kDone;
   batch_.ResetRow();
   FillRows(feed, row);
   candidates_.clear();
   find_candidates();
   if (candidates_.empty()) return Attempt::kDone;
-  return judge_.Run(feed, &change_, &candidates_) ? Attempt::kJudged : Attempt::kLocked;
+  switch (judge_.Run(feed, &change_, &candidates_)) {
+    case Judge::Progress::kLocked: return Attempt::kLocked;
+    case Judge::Progress::kPart: return Attempt::kPart;
+    default: return Attempt::kJudged;
+  }
 }
 
 // A transaction that held a lock may have ended after the snapshot was taken and before the lock was had. Its rows are not in
 // the snapshot, and a table that it has rewritten looks empty: what was judged so is judged again.
 template <typename Find>
 Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
-                                             Find find_candidates) {
+                                             std::vector<Target>* judged, Find find_candidates) {
+  const Stopwatch stopwatch(&slow_, feed->info().oid);
   const invalidation::Collecting collecting(feed->dependencies());
   for (int judgement = 0; judgement < kMaxJudgements; ++judgement) {
     batch_.HasWaited();
     const Attempt attempt = JudgeOnce(feed, row, find_candidates);
     if (attempt == Attempt::kLocked) return Outcome::kLocked;
+    if (attempt == Attempt::kUnfinished) return Outcome::kUnfinished;
     if (attempt == Attempt::kDone) return Outcome::kDone;
     // Relations that are not of interest are created all the time, somewhere: they must not keep the row for ever.
     const bool last = judgement + 1 == kMaxJudgements;
     if (!batch_.HasWaited() && feed->IsCurrent() && (last || !batch_.SnapshotIsDated())) {
+      if (attempt == Attempt::kPart) AddTargets(judged);
       Emit(feed, position);
-      return Outcome::kDone;
+      return attempt == Attempt::kPart ? Outcome::kUnfinished : Outcome::kDone;
     }
     NeedSnapshot();
   }
   return Outcome::kLocked;
 }
 
-Dispatcher::Outcome Dispatcher::Deliver(RelationFeed* feed, const RowChange& row, const StreamPosition& position) {
-  return JudgeAndEmit(feed, row, position, [&] { FindCandidates(feed, position); });
+void Dispatcher::AddTargets(std::vector<Target>* judged) const {
+  for (const Candidate& candidate : candidates_) {
+    judged->insert(judged->end(), candidate.targets->begin(), candidate.targets->end());
+  }
+  std::sort(judged->begin(), judged->end());
+}
+
+bool Dispatcher::MustYield(uint32_t relation) { return !slow_.empty() && slow_.MustYield(relation, CoarseMs()); }
+
+Dispatcher::Outcome Dispatcher::Deliver(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
+                                        std::vector<Target>* judged) {
+  return JudgeAndEmit(feed, row, position, judged, [&] { FindCandidates(feed, position, *judged); });
 }
 
 Dispatcher::Outcome Dispatcher::DeliverTo(const std::shared_ptr<Audience>& audience, Target target, RelationFeed* feed,
                                           const RowChange& row, const StreamPosition& position) {
   if (!feed->HasListeners()) return Outcome::kDone;
-  return JudgeAndEmit(feed, row, position, [&] {
+  std::vector<Target> judged;
+  return JudgeAndEmit(feed, row, position, &judged, [&] {
     Seat* seat = feed->SeatOf(audience.get());
     if (seat == nullptr) return;
     candidates_.push_back({seat, std::make_shared<const std::vector<Target>>(1, target), Verdict::kNone});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/door.h"
+#include "core/slow_tables.h"
 #include "pg/batch.h"
 #include "pg/judge.h"
 #include "pg/registry.h"
@@ -19,13 +20,20 @@ class Dispatcher {
  public:
   explicit Dispatcher(std::function<void(ToNetwork)> output) : output_(std::move(output)), judge_(&batch_) {}
 
-  // kLocked: somebody holds a lock on a table that is needed to judge the row. Nothing has been emitted then.
-  enum class Outcome : uint8_t { kDone, kLocked };
+  enum class Outcome : uint8_t {
+    kDone,
+    kLocked,      // somebody holds a lock on a table that is needed to judge the row; nothing has been emitted
+    kUnfinished,  // it takes long: call again when others have had their turn
+  };
   // To all audiences that get this commit. Its commit has ended, and needs a snapshot that shows it (NeedSnapshot).
-  Outcome Deliver(RelationFeed* feed, const RowChange& row, const StreamPosition& position);
+  // `judged`, in order, are left out; kUnfinished adds to them those for whom the row has been dealt with.
+  Outcome Deliver(RelationFeed* feed, const RowChange& row, const StreamPosition& position, std::vector<Target>* judged);
   // To one member of one audience alone.
   Outcome DeliverTo(const std::shared_ptr<Audience>& audience, Target target, RelationFeed* feed, const RowChange& row,
                     const StreamPosition& position);
+
+  // Whether the table's rows take so long that others are to have their turn first.
+  bool MustYield(uint32_t relation);
 
   // What comes now may be of commits that no snapshot has shown yet.
   void NeedSnapshot() { snapshot_taken_ = false; }
@@ -54,13 +62,15 @@ class Dispatcher {
   Readiness OpenFor(RelationFeed* feed);
   void FillRows(RelationFeed* feed, const RowChange& row);
   void FillGenerated(RelationFeed* feed, TableRow* row);
-  void FindCandidates(RelationFeed* feed, const StreamPosition& position);
-  // Once, with the snapshot there is.
-  enum class Attempt : uint8_t { kDone, kLocked, kJudged };
+  void FindCandidates(RelationFeed* feed, const StreamPosition& position, const std::vector<Target>& judged);
+  // Once, with the snapshot there is. kPart: of some candidates, which are left.
+  enum class Attempt : uint8_t { kDone, kLocked, kUnfinished, kJudged, kPart };
   template <typename Find>
   Attempt JudgeOnce(RelationFeed* feed, const RowChange& row, Find find_candidates);
   template <typename Find>
-  Outcome JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position, Find find_candidates);
+  Outcome JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
+                       std::vector<Target>* judged, Find find_candidates);
+  void AddTargets(std::vector<Target>* judged) const;
   void Emit(RelationFeed* feed, const StreamPosition& position);
 
   static constexpr int kMaxPrepareAttempts = 10;
@@ -71,6 +81,7 @@ class Dispatcher {
   std::function<void(ToNetwork)> output_;
   Batch batch_{kLockPatienceMs};
   Judge judge_;
+  SlowTables slow_;
   bool snapshot_taken_ = false;  // a snapshot that shows all commits so far has been taken
 
   // Reused from row to row.

@@ -43,7 +43,7 @@ class Feed::Impl {
 
   void Add(const Subscribe& request);
   Step OnMessage(std::string_view bytes, int64_t now_ms);
-  bool Work(const std::function<bool()>& may_go_on, int64_t now_ms);
+  bool Work(const FeedTurn& turn);
   void EndBatch();
   void OnStreamStart(bool new_slot, bool carries_changes);
   uint64_t ConfirmableLsn() const;
@@ -81,7 +81,8 @@ class Feed::Impl {
   void ReleaseOutdated();
   size_t RetiredWithSeats() const;
   void SweepRetired();
-  Dispatcher::Outcome DeliverParked(const StreamRow& row);
+  Dispatcher::Outcome Offer(RelationFeed* feed, const RowChange& row, std::vector<Target>* judged);
+  Dispatcher::Outcome DeliverParked(const StreamRow& row, std::vector<Target>* judged);
   CatchUp::Front Front() const;
 
   Dispatcher dispatcher_;
@@ -239,20 +240,29 @@ Feed::Step Feed::Impl::Take(const std::shared_ptr<RelationFeed>& feed, bool is_b
   if (held && parking_.full()) return Step::kFull;
   if (is_broadcast) messages_.Deliver(feed->info(), row.new_row);
   if (feed->is_messages() && !Concerns(row)) return Step::kConsumed;
-  StreamPosition position{commit_, rows_.read + broadcasts_.read + 1};
-  const bool locked = listened && (held || dispatcher_.Deliver(feed.get(), row, position) == Dispatcher::Outcome::kLocked);
+  std::vector<Target> judged;
+  const auto outcome = listened && !held ? Offer(feed.get(), row, &judged) : Dispatcher::Outcome::kDone;
   const size_t relation_bytes = feed->TakeBytes();
-  if (locked) parking_.Add(Copy(feed, bytes, relation_bytes), now_ms);
+  if (outcome != Dispatcher::Outcome::kDone) {
+    parking_.Hold(Copy(feed, bytes, relation_bytes), outcome, std::move(judged), now_ms);
+  } else if (listened && held) {
+    parking_.Append(Copy(feed, bytes, relation_bytes));
+  }
   history_.Add(Copy(feed, bytes, relation_bytes));
   // Whoever catches up has his turn first: else a row that is larger than the bound would never come to him.
   if (catch_up_.empty()) history_.Trim();
   return Step::kConsumed;
 }
 
-Dispatcher::Outcome Feed::Impl::DeliverParked(const StreamRow& row) {
+Dispatcher::Outcome Feed::Impl::Offer(RelationFeed* feed, const RowChange& row, std::vector<Target>* judged) {
+  if (dispatcher_.MustYield(row.relation_oid)) return Dispatcher::Outcome::kUnfinished;
+  return dispatcher_.Deliver(feed, row, {commit_, rows_.read + broadcasts_.read + 1}, judged);
+}
+
+Dispatcher::Outcome Feed::Impl::DeliverParked(const StreamRow& row, std::vector<Target>* judged) {
   // It was parsed when it came.
   if (!row.relation->HasListeners() || !ParsePgoutput(row.message, &parked_).ok()) return Dispatcher::Outcome::kDone;
-  return dispatcher_.Deliver(row.relation.get(), parked_.row, row.position);
+  return dispatcher_.Deliver(row.relation.get(), parked_.row, row.position, judged);
 }
 
 CatchUp::Front Feed::Impl::Front() const {
@@ -261,12 +271,14 @@ CatchUp::Front Feed::Impl::Front() const {
   return {point, &parking_};
 }
 
-bool Feed::Impl::Work(const std::function<bool()>& may_go_on, int64_t now_ms) {
-  if (now_ms >= parking_.next_retry_ms()) {
+bool Feed::Impl::Work(const FeedTurn& turn) {
+  auto must_yield = [&](uint32_t relation) { return !turn.stream_idle && dispatcher_.MustYield(relation); };
+  if (parking_.IsDue(must_yield, turn.now_ms)) {
     dispatcher_.NeedSnapshot();
-    parking_.Retry([this](const StreamRow& row) { return DeliverParked(row); }, may_go_on, now_ms);
+    auto deliver = [this](const StreamRow& row, std::vector<Target>* judged) { return DeliverParked(row, judged); };
+    parking_.Retry(deliver, must_yield, turn);
   }
-  const bool done = catch_up_.Run(Front(), may_go_on, now_ms);
+  const bool done = catch_up_.Run(Front(), turn);
   history_.Trim();
   EndBatch();
   stat::SetParked(parking_.rows(), parking_.bytes());
@@ -355,7 +367,7 @@ void Feed::Remove(ChannelId channel) { impl_->registry_.Remove(channel); }
 bool Feed::Describe(const Subscriber& subscriber, ViewRows* rows) const { return impl_->registry_.Describe(subscriber, rows); }
 size_t Feed::channel_count() const { return impl_->registry_.channel_count(); }
 Feed::Step Feed::OnMessage(std::string_view message, int64_t now_ms) { return impl_->OnMessage(message, now_ms); }
-bool Feed::Work(const std::function<bool()>& may_go_on, int64_t now_ms) { return impl_->Work(may_go_on, now_ms); }
+bool Feed::Work(const FeedTurn& turn) { return impl_->Work(turn); }
 int64_t Feed::next_work_ms() const { return std::min(impl_->parking_.next_retry_ms(), impl_->catch_up()->next_retry_ms()); }
 void Feed::SkipBroadcast(uint32_t xid, std::string id) { impl_->messages_.Skip(xid, std::move(id)); }
 void Feed::ForgetSkipped() { impl_->messages_.ForgetSkipped(); }

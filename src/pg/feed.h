@@ -4,7 +4,7 @@
 //   stream --> row --> dispatcher (judge, encode) --> output
 //               |          |  ^
 //               |          |  +-- retry --+
-//               |          +-- locked --> parking (the rest of the table waits behind it)
+//               |          +-- locked, slow --> parking (the rest of the table waits behind it)
 //               +--> history --> catch_up (who asks for what he missed) --> dispatcher
 // Database thread only. Everything that can ereport is guarded inside: no method raises, except the watchdog's FATAL (watchdog.h).
 #ifndef REALTIME_PG_FEED_H_
@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "core/door.h"
+#include "pg/feed_turn.h"
 
 namespace realtime {
 
@@ -47,17 +48,17 @@ class Feed {
   // One pgoutput message. kWaiting: the change belongs to a transaction that is still in progress for other backends
   // (walsenders see commits at WAL flush); nothing was consumed, call again with the same bytes within a millisecond or
   // so. Opens a transaction lazily; call EndBatch before sleeping.
-  // kFull: likewise, because no more changes may wait for locks; there is no use in calling again before next_work_ms().
+  // kFull: likewise, because no more changes may be parked; there is no use in calling again before next_work_ms().
   enum class Step : uint8_t { kConsumed, kWaiting, kFull, kMalformed };
   Step OnMessage(std::string_view message, int64_t now_ms);
   void EndBatch();
 
-  // What is due besides the stream: changes that waited for locks, and what returning clients missed. Ends the batch. False:
+  // What is due besides the stream: changes that waited, and what returning clients missed. Ends the batch. False:
   // may_go_on() has ended the turn, and there is more.
-  bool Work(const std::function<bool()>& may_go_on, int64_t now_ms);
+  bool Work(const FeedTurn& turn);
   // When Work is due at the latest; INT64_MAX: not before the stream brings something.
   int64_t next_work_ms() const;
-  // Changes wait for locks: what was received may not all be confirmed.
+  // Changes wait: what was received may not all be confirmed.
   bool has_parked() const;
 
   // Inside a transaction of the stream (after Begin, before Commit): what was received may not be confirmed.

@@ -254,22 +254,25 @@ SeatPlace Judge::PlaceOf(RelationFeed* feed, Seat* seat) {
 }
 
 Readiness Judge::PlaceSeats(RelationFeed* feed) {
+  const watchdog::Turn turn;
   while (feed->next_to_place() != nullptr) {
+    if (turn.ended()) return Readiness::kUnfinished;
     if (!batch_->Open(false)) return Readiness::kGone;
     PgError error;
     bool done = PgTry(
         [&] {
           MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
-          for (; Seat* seat = feed->next_to_place(); feed->MarkPlaced()) {
+          for (Seat* seat = feed->next_to_place(); seat && !turn.ended(); seat = feed->next_to_place()) {
             SeatPlace place;
             watchdog::Watched([&] { place = PlaceOf(feed, seat); });
             feed->index().Add(seat, place);
+            feed->MarkPlaced();
             MemoryContextReset(batch_->row_context());
           }
           MemoryContextSwitchTo(caller);
         },
         &error);
-    if (done) return Readiness::kReady;
+    if (done) continue;
     const bool locked = batch_->LockedOut(error);
     ForgetStates();
     batch_->Abort();
@@ -308,46 +311,51 @@ void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat
   for (const std::unique_ptr<Seat>& seat : feed->seats()) found->push_back(seat.get());
 }
 
-bool Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
+Judge::Progress Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
   not_tried_ = nullptr;
-  const bool decided = RunAll(feed, change, candidates);
-  if (decided && not_tried_ != nullptr) {
+  const Progress progress = RunAll(feed, change, candidates);
+  if (progress != Progress::kLocked && not_tried_ != nullptr) {
     ReportFilterFailure(CheckOf(*feed, *not_tried_), nullptr, {"54000", kPatternsTooSlow, "", ""});
   }
-  return decided;
+  return progress;
 }
 
-bool Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
+Judge::Progress Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
+  const watchdog::Turn turn;
   size_t next = 0;
   while (next < candidates->size()) {
-    if (!batch_->Open(false)) return true;
+    if (next > 0 && turn.ended()) {
+      candidates->resize(next);
+      return Progress::kPart;
+    }
+    if (!batch_->Open(false)) return Progress::kAll;
     PgError error;
     bool done = PgTry(
         [&] {
           MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
-          for (; next < candidates->size(); ++next) {
+          for (; next < candidates->size() && !(next > 0 && turn.ended()); ++next) {
             Candidate& candidate = (*candidates)[next];
             watchdog::Watched([&] { candidate.verdict = JudgeSeat(feed, candidate.seat, change); });
           }
           MemoryContextSwitchTo(caller);
         },
         &error);
-    if (done) return true;
+    if (done) continue;
     const bool locked = batch_->LockedOut(error);
     ForgetStates();
     batch_->Abort();
     Candidate& failed = (*candidates)[next];
     failed.seat->filter.NoteError();
     failed.seat->own_policy.reset();
-    if (locked) return false;
+    if (locked) return Progress::kLocked;
     failed.verdict = Verdict::kFailed;
     ReportFailure(*feed, *failed.seat, error);
     // Everything of the row that lived in the transaction is gone.
-    if (!batch_->Open(false)) return true;
+    if (!batch_->Open(false)) return Progress::kAll;
     change->Rebind(feed->Params(batch_));
     ++next;
   }
-  return true;
+  return Progress::kAll;
 }
 
 void Judge::EndStates() {

@@ -47,13 +47,18 @@ class Judge {
   explicit Judge(Batch* batch) : batch_(batch) {}
 
   // Puts the seats that are new into the relation's index, in an open batch. kGone when there is no batch any more.
+  // kUnfinished when it has taken its time: at least one was put there.
   Readiness PlaceSeats(RelationFeed* feed);
   // The seats that the change can concern; the others would get kNone.
   void FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found);
 
+  enum class Progress : uint8_t {
+    kAll,
+    kPart,    // it has taken its time: `candidates` are now those that have a verdict, at least one
+    kLocked,  // somebody holds a lock on a table that is needed, and nothing is decided
+  };
   // Fills in the verdicts. Errors of one seat are its verdict; the transaction is then opened anew and the others go on.
-  // False: somebody holds a lock on a table that is needed, and nothing is decided.
-  bool Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
+  Progress Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
 
   // Ends the evaluation states that live in the current snapshot. Call before it changes and before seats go away.
   void EndStates();
@@ -64,7 +69,7 @@ class Judge {
   }
 
  private:
-  bool RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
+  Progress RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
   SeatPlace PlaceByFilter(const Table& table, const Seat& seat);
   SeatPlace PlaceByPolicy(RelationFeed* feed, Seat* seat);
   SeatPlace PlaceOf(RelationFeed* feed, Seat* seat);

@@ -15,6 +15,13 @@ constexpr int64_t kRetryMs = 20;       // an attempt costs about a millisecond .
 constexpr size_t kMaxShare = 5;        // ... and several tables ask so much more often, that no one waits for many others
 constexpr int64_t kLongWaitMs = 5000;  // worth a line in the log
 
+constexpr char kLockedHint[] =
+    "Somebody holds an ACCESS EXCLUSIVE lock on this table, or on one that its policies read: look into pg_locks. Other "
+    "tables go on until realtime.max_parked_size is reached.";
+constexpr char kSlowHint[] =
+    "Make its row-level security policies faster, and the functions that they, filters and generated columns call. Other "
+    "tables have as much time, until realtime.max_parked_size is reached.";
+
 }  // namespace
 
 bool Parking::Holds(uint32_t relation) const {
@@ -46,13 +53,20 @@ void Parking::ForgetPositions() {
   }
 }
 
-void Parking::Add(StreamRow row, int64_t now_ms) {
+void Parking::Hold(StreamRow row, Dispatcher::Outcome why, std::vector<Target> judged, int64_t now_ms) {
+  if (tables_.empty()) next_lock_retry_ms_ = now_ms + kRetryMs;
+  Table table;
+  table.relation = row.relation->info().oid;
+  table.judged = std::move(judged);
+  table.slow = why == Dispatcher::Outcome::kUnfinished;
+  table.since_ms = now_ms;
+  tables_.push_back(std::move(table));
+  Append(std::move(row));
+}
+
+void Parking::Append(StreamRow row) {
   const uint32_t relation = row.relation->info().oid;
   auto held = std::find_if(tables_.begin(), tables_.end(), [=](const Table& table) { return table.relation == relation; });
-  if (held == tables_.end()) {
-    if (tables_.empty()) next_retry_ms_ = now_ms + kRetryMs;
-    held = tables_.insert(tables_.end(), Table{relation, {}, {}, now_ms});
-  }
   ++rows_;
   bytes_ += row.bytes();
   if (held->shapes.empty() || held->shapes.back() != row.relation) held->shapes.push_back(row.relation);
@@ -60,13 +74,16 @@ void Parking::Add(StreamRow row, int64_t now_ms) {
 }
 
 Parking::Drained Parking::Drain(const Deliver& deliver, const std::function<bool()>& may_go_on) {
-  std::deque<StreamRow>& rows = tables_.front().rows;
-  while (!rows.empty()) {
+  Table& table = tables_.front();
+  while (!table.rows.empty()) {
     if (!may_go_on()) return Drained::kInterrupted;
-    if (deliver(rows.front()) == Dispatcher::Outcome::kLocked) return Drained::kLocked;
+    const Dispatcher::Outcome outcome = deliver(table.rows.front(), &table.judged);
+    if (outcome == Dispatcher::Outcome::kLocked) return Drained::kLocked;
+    if (outcome == Dispatcher::Outcome::kUnfinished) return Drained::kUnfinished;
     --rows_;
-    bytes_ -= rows.front().bytes();
-    rows.pop_front();
+    bytes_ -= table.rows.front().bytes();
+    table.rows.pop_front();
+    table.judged.clear();
   }
   return Drained::kAll;
 }
@@ -76,22 +93,41 @@ void Parking::Rotate() {
   tables_.pop_front();
 }
 
-void Parking::Retry(const Deliver& deliver, const std::function<bool()>& may_go_on, int64_t now_ms) {
-  if (now_ms < next_retry_ms()) return;
-  next_retry_ms_ = now_ms;
-  while (!tables_.empty()) {
-    const Drained drained = Drain(deliver, may_go_on);
-    if (drained == Drained::kInterrupted) {
-      // The next turn begins with another one: this one's rows may be slow to judge.
-      return Rotate();
+// What is slow waits for the others' turn only, what is locked is asked now and then.
+bool Parking::IsDue(const Table& table, const MustYield& must_yield, int64_t now_ms) const {
+  return (table.slow || now_ms >= next_lock_retry_ms_) && !must_yield(table.relation);
+}
+
+bool Parking::IsDue(const MustYield& must_yield, int64_t now_ms) const {
+  return std::any_of(tables_.begin(), tables_.end(),
+                     [&](const Table& table) { return IsDue(table, must_yield, now_ms); });
+}
+
+int64_t Parking::next_retry_ms() const {
+  if (tables_.empty()) return INT64_MAX;
+  const bool slow = std::any_of(tables_.begin(), tables_.end(), [](const Table& table) { return table.slow; });
+  return slow ? 0 : next_lock_retry_ms_;
+}
+
+// One table that is not done with is enough for a turn: the next turn begins with another one.
+void Parking::Retry(const Deliver& deliver, const MustYield& must_yield, const FeedTurn& turn) {
+  for (size_t count = tables_.size(); count > 0; --count) {
+    Table& table = tables_.front();
+    if (!IsDue(table, must_yield, turn.now_ms)) {
+      Rotate();
+      continue;
     }
+    const Drained drained = Drain(deliver, turn.may_go_on);
     if (drained == Drained::kAll) {
       tables_.pop_front();
       continue;
     }
-    LogLongWait(tables_.front(), now_ms);
+    if (drained != Drained::kInterrupted) table.slow = drained == Drained::kUnfinished;
+    if (drained == Drained::kLocked || table.slow) LogLongWait(table, turn.now_ms);
     Rotate();
-    next_retry_ms_ = now_ms + kRetryMs / static_cast<int64_t>(std::min(tables_.size(), kMaxShare));
+    if (drained == Drained::kLocked) {
+      next_lock_retry_ms_ = turn.now_ms + kRetryMs / static_cast<int64_t>(std::min(tables_.size(), kMaxShare));
+    }
     return;
   }
 }
@@ -99,12 +135,12 @@ void Parking::Retry(const Deliver& deliver, const std::function<bool()>& may_go_
 void Parking::LogLongWait(const Table& table, int64_t now_ms) {
   if (now_ms - table.since_ms < kLongWaitMs) return;
   const RelationInfo& info = table.rows.front().relation->info();
-  if (!failure_log::Due("parked " + info.schema + "." + info.table)) return;
+  const std::string name = info.schema + "." + info.table;
+  if (!failure_log::Due((table.slow ? "slow " : "parked ") + name)) return;
   Log(LogLevel::kInfo,
-      "changes of table \"" + info.schema + "." + info.table + "\" wait until a lock is released, " +
+      "changes of table \"" + name + (table.slow ? "\" take long to judge, " : "\" wait until a lock is released, ") +
           std::to_string(table.rows.size()) + " so far",
-      "Somebody holds an ACCESS EXCLUSIVE lock on this table, or on one that its policies read: look into pg_locks. Other "
-      "tables go on until realtime.max_parked_size is reached.");
+      table.slow ? kSlowHint : kLockedHint);
 }
 
 }  // namespace realtime

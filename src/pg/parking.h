@@ -1,5 +1,5 @@
-// Rows that cannot be judged now because somebody holds a lock on a table, and those of the same table behind them: its order
-// is kept, and other tables go on. Database thread only; nothing here raises.
+// Rows that cannot be judged now, because somebody holds a lock on a table or because it takes long, and those of the same
+// table behind them: its order is kept, and other tables go on. Database thread only; nothing here raises.
 #ifndef REALTIME_PG_PARKING_H_
 #define REALTIME_PG_PARKING_H_
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pg/dispatcher.h"
+#include "pg/feed_turn.h"
 #include "pg/stream_row.h"
 
 namespace realtime {
@@ -29,22 +30,30 @@ class Parking {
   // Commits of all rows get zero as what may be confirmed.
   void ForgetPositions();
 
-  // `since_ms`: now.
-  void Add(StreamRow row, int64_t now_ms);
+  // The first of a table: why, and who had it already.
+  void Hold(StreamRow row, Dispatcher::Outcome why, std::vector<Target> judged, int64_t now_ms);
+  // Of a table that it holds.
+  void Append(StreamRow row);
 
-  // Asks again, table after table. Stops when may_go_on() says so; next_retry_ms() is then now, unless a table is locked.
-  using Deliver = std::function<Dispatcher::Outcome(const StreamRow&)>;
-  void Retry(const Deliver& deliver, const std::function<bool()>& may_go_on, int64_t now_ms);
-  int64_t next_retry_ms() const { return tables_.empty() ? INT64_MAX : next_retry_ms_; }
+  using Deliver = std::function<Dispatcher::Outcome(const StreamRow&, std::vector<Target>* judged)>;
+  using MustYield = std::function<bool(uint32_t relation)>;
+  bool IsDue(const MustYield& must_yield, int64_t now_ms) const;
+  // Asks again, table after table, those that are due.
+  void Retry(const Deliver& deliver, const MustYield& must_yield, const FeedTurn& turn);
+  // INT64_MAX: there is none. Of tables that take long it is now, when the stream is idle.
+  int64_t next_retry_ms() const;
 
  private:
   struct Table {
     uint32_t relation = 0;
     std::deque<StreamRow> rows;  // never empty
     std::vector<std::shared_ptr<RelationFeed>> shapes;  // of the rows, in their order
+    std::vector<Target> judged;  // of the first row, who had it
+    bool slow = false;           // it takes long: else it is locked
     int64_t since_ms = 0;
   };
-  enum class Drained : uint8_t { kAll, kLocked, kInterrupted };
+  enum class Drained : uint8_t { kAll, kLocked, kUnfinished, kInterrupted };
+  bool IsDue(const Table& table, const MustYield& must_yield, int64_t now_ms) const;
   // The first table.
   Drained Drain(const Deliver& deliver, const std::function<bool()>& may_go_on);
   void Rotate();
@@ -53,7 +62,7 @@ class Parking {
   std::deque<Table> tables_;  // few: the one that was asked last is the last
   size_t rows_ = 0;
   size_t bytes_ = 0;
-  int64_t next_retry_ms_ = 0;
+  int64_t next_lock_retry_ms_ = 0;
 };
 
 }  // namespace realtime

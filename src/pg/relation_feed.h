@@ -56,6 +56,7 @@ enum class Readiness : uint8_t {
   kReady,
   kGone,    // the table is gone or cannot be read: nobody gets its changes
   kLocked,  // somebody holds a lock that is in the way (Batch::LockedOut)
+  kUnfinished,  // it has taken its time: go on when others have had theirs
 };
 
 class RelationFeed {

@@ -68,7 +68,7 @@ void Worker::Turn() {
   TakeRequests(now_ms);
   StepStream(now_ms);
   Reader::Turn turn = ReadStream(now_ms);
-  WorkOnFeed();
+  WorkOnFeed(turn);
   WaitForWork(turn);
 }
 
@@ -172,12 +172,13 @@ Reader::Turn Worker::ReadStream(int64_t now_ms) {
 }
 
 // As bounded as everything else; what is left goes on when everything else has had its turn.
-void Worker::WorkOnFeed() {
+void Worker::WorkOnFeed(Reader::Turn turn) {
   const int64_t start_ms = MonotonicMs();
   auto may_go_on = [&] {
     return !shutdown_requested && outbox_.bytes() < settings_->max_mailbox && MonotonicMs() - start_ms <= kFeedTurnMs;
   };
-  feed_has_more_ = !feed_.Work(may_go_on, start_ms) && outbox_.bytes() < settings_->max_mailbox;
+  const bool stream_idle = turn != Reader::Turn::kMore;
+  feed_has_more_ = !feed_.Work({may_go_on, stream_idle, start_ms}) && outbox_.bytes() < settings_->max_mailbox;
 }
 
 // With a full mailbox nothing of it can be done; it is waited for as in kPaused.

@@ -70,7 +70,7 @@ class Worker {
   void OnStart(bool new_slot, int64_t now_ms);
   void TellStreamState();
   Reader::Turn ReadStream(int64_t now_ms);
-  void WorkOnFeed();
+  void WorkOnFeed(Reader::Turn turn);
   int64_t NextFeedWorkMs() const;
   void WaitForWork(Reader::Turn turn);
   std::string StateText() const;

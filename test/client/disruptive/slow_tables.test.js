@@ -1,0 +1,154 @@
+'use strict';
+// Tables whose changes take long to judge, each check below realtime.policy_timeout: their subscribers get everything in order,
+// and everybody else waits for one check at most, not for all of them.
+const test = require('node:test');
+const assert = require('node:assert/strict');
+const { withTable, sql, uniqueName, one } = require('../lib/sql');
+const { makeClient, subscribe, watch, table, newTopic } = require('../lib/clients');
+const { userToken } = require('../lib/token');
+const { withSetting } = require('../lib/server');
+const { cleanup } = require('../lib/cleanup');
+const { waitFor } = require('../lib/wait');
+const { Log } = require('../lib/log');
+const { passes } = require('../lib/locks');
+
+const kSleep = 'pg_sleep(0.15) is not null';
+const kUsers = 12;
+const userId = (i) => `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`;
+const upTo = (last) => Array.from({ length: last }, (_, i) => i + 1);
+
+// A table that is slow for each of its subscribers, and a witness at another one, whose row `passes` sends through the stream.
+async function scene(t, { policy = kSleep, users = kUsers, columns = 'id int primary key, user_id uuid', full = false } = {}) {
+  const slow = await withTable(t, columns, { full, rls: policy ? [`for select to authenticated using (${policy})`] : undefined });
+  const free = await withTable(t, 'id int primary key');
+  const witness = await subscribe(await makeClient(t), table(free), { topic: newTopic('witness') });
+  const slowed = await Promise.all(upTo(users).map(async (i) =>
+    subscribe(await makeClient(t, { token: userToken(userId(i)) }), table(slow), { topic: newTopic('slow') })));
+  return { slow, free, witness, slowed };
+}
+
+const received = (recordings) => recordings.reduce((sum, recording) => sum + recording.events.length, 0);
+const each = (recordings, ids) => {
+  for (const recording of recordings) {
+    assert.deepEqual(recording.events.map((event) => [event.new.id, event.errors]), ids.map((id) => [id, null]));
+  }
+};
+
+test('a row that takes long for each of many users is cut: another table goes in between, and each user gets it once', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t);
+  await sql(`insert into ${slow.quoted} values (1)`);
+  await sql(`insert into ${slow.quoted} values (2)`);
+  await passes(free, witness, 1);
+  assert.ok(received(slowed) < kUsers, `${received(slowed)} had it before`);
+  await passes(free, witness, 2);
+  assert.ok(received(slowed) < 2 * kUsers, `${received(slowed)} had it before`);
+  await Promise.all(slowed.map((recording) => recording.count(2)));
+  await sql(`insert into ${slow.quoted} values (3)`);
+  await Promise.all(slowed.map((recording) => recording.count(3)));
+  each(slowed, [1, 2, 3]);
+  assert.equal(Number(await one('select parked_rows from realtime.stat_worker')), 0);
+});
+
+test('many rows that take long yield to the rows of others, and keep their order', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t, { users: 1 });
+  await sql(`insert into ${slow.quoted} select generate_series(1, 20)`);
+  for (let id = 1; id <= 3; id += 1) {
+    await passes(free, witness, id);
+    assert.ok(received(slowed) < 20, 'all of them came first');
+  }
+  await slowed[0].count(20, 60000);
+  each(slowed, upTo(20));
+});
+
+test('what is found out for each user before the first row takes its turns, too', async (t) => {
+  const name = uniqueName('owner_');
+  cleanup(t, () => sql(`drop function if exists public.${name}() cascade`));
+  await sql(`create function public.${name}() returns uuid language plpgsql stable as
+    'begin perform pg_sleep(0.15); return auth.uid(); end'`);
+  const { slow, free, witness, slowed } = await scene(t, { policy: `(select public.${name}()) = user_id` });
+  await sql(`insert into ${slow.quoted} values (1, '${userId(kUsers)}')`);
+  const before = Date.now();
+  await passes(free, witness, 1);
+  t.diagnostic(`another table's row came after ${Date.now() - before} ms`);
+  assert.equal(received(slowed), 0);
+  await slowed[kUsers - 1].count(1);
+  await sql(`insert into ${slow.quoted} values (2, '${userId(1)}')`);
+  await slowed[0].count(1);
+  assert.equal(received(slowed), 2);
+});
+
+test('generated columns that take long yield, too', async (t) => {
+  const name = uniqueName('made_');
+  cleanup(t, () => sql(`drop function if exists public.${name}(int) cascade`));
+  await sql(`create function public.${name}(i int) returns int language plpgsql immutable as
+    'begin if current_setting(''application_name'') = ''realtime'' then perform pg_sleep(0.15); end if; return i; end'`);
+  const { slow, free, witness, slowed } = await scene(t, { policy: null, users: 1,
+    columns: `id int primary key, made int generated always as (public.${name}(id)) stored` });
+  await sql(`insert into ${slow.quoted} select generate_series(1, 20)`);
+  await passes(free, witness, 1);
+  assert.ok(received(slowed) < 20, 'all of them came first');
+  await slowed[0].count(20, 60000);
+  each(slowed, upTo(20));
+});
+
+test('who leaves, comes, or brings a new token while a row is being judged: nobody gets it twice, the others get it', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t);
+  await sql(`insert into ${slow.quoted} values (1)`);
+  await passes(free, witness, 1);
+  await slowed[0].channel.unsubscribe();
+  await slowed[kUsers - 1].channel.socket.setAuth(userToken(userId(kUsers + 1)));
+  await slowed[1].channel.socket.setAuth(userToken(userId(kUsers + 2)));
+  const late = watch(await makeClient(t, { token: userToken(userId(kUsers + 3)) }), [table(slow)], { topic: newTopic('late') });
+  await Promise.all(slowed.slice(1).map((recording) => recording.count(1)));
+  await late.system('ok');
+  await sql(`insert into ${slow.quoted} values (2)`);
+  await Promise.all(slowed.slice(1).map((recording) => recording.count(2)));
+  await late.count(1);
+  each(slowed.slice(1), [1, 2]);
+  each([late], [2]);
+});
+
+test('a table that is dropped, or changed, while its row is being judged leaves the others alone', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t);
+  await sql(`insert into ${slow.quoted} values (1)`);
+  await passes(free, witness, 1);
+  await sql(`alter table ${slow.quoted} add column more text default 'x'`);
+  await Promise.all(slowed.map((recording) => recording.count(1)));
+  await sql(`insert into ${slow.quoted} values (2)`);
+  await passes(free, witness, 2);
+  await sql(`drop table ${slow.quoted}`);
+  await passes(free, witness, 3);
+  await waitFor(async () => Number(await one('select parked_rows from realtime.stat_worker')) === 0, 'nothing to be parked');
+  for (const recording of slowed) assert.equal(recording.events[0].new.id, 1);
+});
+
+test('clients that come back to a table that takes long get what they missed, and others go in between', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t, { users: 1 });
+  await sql(`insert into ${slow.quoted} values (1)`);
+  await slowed[0].count(1);
+  const since = await one('select pg_current_wal_lsn()');
+  await sql(`insert into ${slow.quoted} select generate_series(2, 21)`);
+  await slowed[0].count(21, 60000);
+  const back = watch(await makeClient(t, { token: userToken(userId(2)) }), [table(slow, { since })], { topic: newTopic('back') });
+  await back.count(1);
+  for (let id = 1; id <= 3; id += 1) {
+    await passes(free, witness, id);
+    assert.ok(back.events.length < 20, 'all of them came first');
+  }
+  await back.count(20, 60000);
+  each([back], upTo(21).slice(1));
+});
+
+test('with realtime.max_parked_size reached the stream waits, the log says for which table, and nothing is lost', async (t) => {
+  await withSetting(t, 'realtime.max_parked_size', '64kB');
+  await withSetting(t, 'realtime.policy_timeout', '5s');
+  const { slow, free, witness, slowed } = await scene(t, { policy: "id > 8 or pg_sleep(1) is not null", users: 1,
+    columns: 'id int primary key, body text' });
+  const log = new Log();
+  await sql(`insert into ${slow.quoted} select i, repeat('x', 1000) from generate_series(1, 300) i`);
+  await sql(`insert into ${free.quoted} values (1)`);
+  assert.match(await log.line(`changes of table "public.${slow.name}" take long to judge, `), /policies faster/);
+  await slowed[0].count(300);
+  await witness.count(1);
+  each(slowed, upTo(300));
+});
