@@ -21,6 +21,7 @@ constexpr size_t kManyCallers = 10000;    // buckets from which on full ones are
 constexpr size_t kMostCallers = 100000;   // ... and all of them: too generous for a moment, but bounded
 constexpr int64_t kSweepMs = 1000;
 constexpr size_t kMaxCallerBytes = 200;
+constexpr size_t kRefusedBytesPerMessage = 8192;
 
 constexpr std::string_view kBearer = "bearer ";
 
@@ -115,6 +116,8 @@ void Engine::Impl::Call(CallId call, RestCall request, Now now) {
     answer = TooManyMessagesAnswer();
     read = false;
   }
+  // To find out that a large body is no good takes as long as to deliver some messages.
+  if (!read && !exhausted) bucket.Charge(rate, now.mono_ms, static_cast<double>(request.body.size() / kRefusedBytesPerMessage));
   AddRateHeaders(rate, bucket.Level(rate, now.mono_ms), read ? &pending->answer : &answer);
   if (!read) return sink_->Answer(call, std::move(answer));
   StartCall(std::move(pending));

@@ -12,7 +12,7 @@
 namespace realtime {
 namespace {
 
-constexpr int64_t kLockRetryMs = 20;
+constexpr int64_t kRetryMs = 20;
 constexpr int64_t kEndRetryMs = 1;
 
 // The first byte of a pgoutput message about a row.
@@ -77,12 +77,11 @@ CatchUp::RowStep CatchUp::ReplayRow(const std::shared_ptr<Audience>& audience, c
   if (!Concerns(*audience, job, row)) return RowStep::kDone;
   if (!HasEnded(row.position.commit.get())) return RowStep::kNotEnded;
   const uint32_t relation = row.relation->info().oid;
-  if (front.parking->Holds(relation)) return RowStep::kNotNow;
-  if (!turn.stream_idle && dispatcher_->MustYield(relation)) return RowStep::kNotNow;
-  auto locked = locked_until_ms_.find(relation);
-  if (locked != locked_until_ms_.end() && turn.now_ms < locked->second) return RowStep::kNotNow;
+  if (front.parking->HoldsLocked(relation) || dispatcher_->MustYield(relation)) return RowStep::kNotNow;
+  auto waiting = not_before_ms_.find(relation);
+  if (waiting != not_before_ms_.end() && turn.now_ms < waiting->second) return RowStep::kNotNow;
   if (Replay(audience, job, row) == Dispatcher::Outcome::kDone) return RowStep::kDone;
-  locked_until_ms_[relation] = turn.now_ms + kLockRetryMs;
+  not_before_ms_[relation] = turn.now_ms + kRetryMs;
   return RowStep::kNotNow;
 }
 
@@ -101,7 +100,7 @@ CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const FeedTurn& tur
     if (!turn.may_go_on()) return Step::kInterrupted;
     const RowStep step = ReplayRow(audience, *job, front, turn);
     if (step == RowStep::kDone) continue;
-    job->not_before_ms = turn.now_ms + (step == RowStep::kNotNow ? kLockRetryMs : kEndRetryMs);
+    job->not_before_ms = turn.now_ms + (step == RowStep::kNotNow ? kRetryMs : kEndRetryMs);
     return Step::kWaiting;
   }
   const bool reached = std::tie(job->since.commit_lsn, job->since.row) <= std::tie(front.point.commit_lsn, front.point.row);
@@ -115,7 +114,7 @@ bool CatchUp::Run(const Front& front, const FeedTurn& turn) {
   bool interrupted = false;
   // What the history has may be newer than the snapshot.
   if (!jobs_.empty()) dispatcher_->NeedSnapshot();
-  if (jobs_.empty()) locked_until_ms_.clear();
+  if (jobs_.empty()) not_before_ms_.clear();
   for (size_t count = jobs_.size(); count > 0 && !interrupted; --count) {
     Job job = jobs_.front();
     jobs_.pop_front();

@@ -61,7 +61,7 @@ class CatchUp {
   Dispatcher* dispatcher_;
   std::function<void(ToNetwork)> output_;
   std::deque<Job> jobs_;
-  std::unordered_map<uint32_t, int64_t> locked_until_ms_;  // tables that need not be tried before, for any job
+  std::unordered_map<uint32_t, int64_t> not_before_ms_;  // tables that need not be tried before, for any job
   int64_t next_retry_ms_ = INT64_MAX;
   PgoutputMessage message_;
 };

@@ -1,7 +1,6 @@
 #include "pg/dispatcher.h"
 
 #include <algorithm>
-#include <ctime>
 #include <iterator>
 #include <utility>
 
@@ -10,41 +9,18 @@
 #include "pg/invalidation.h"
 #include "pg/log.h"
 #include "pg/row_json.h"
+#include "pg/slice.h"
 #include "pg/watchdog.h"
 
 namespace realtime {
 namespace {
 
-// Steps of some milliseconds, which is enough to tell what is slow, and costs less than a check of a policy.
-int64_t CoarseMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
-}
-
-// Charges the table for the time that it lives.
-class Stopwatch {
- public:
-  Stopwatch(SlowTables* slow, uint32_t table) : slow_(slow), table_(table), began_ms_(CoarseMs()) {}
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-  ~Stopwatch() {
-    const int64_t now_ms = CoarseMs();
-    slow_->Judged(table_, now_ms - began_ms_, now_ms);
-  }
-
- private:
-  SlowTables* slow_;
-  uint32_t table_;
-  int64_t began_ms_;
-};
-
 TargetList Without(const std::vector<Target>& judged, TargetList targets) {
   if (judged.empty() || !targets) return targets;
+  auto is_judged = [&](const Target& target) { return std::binary_search(judged.begin(), judged.end(), target); };
+  if (std::none_of(targets->begin(), targets->end(), is_judged)) return targets;
   auto left = std::make_shared<std::vector<Target>>();
-  std::copy_if(targets->begin(), targets->end(), std::back_inserter(*left), [&](const Target& target) {
-    return !std::binary_search(judged.begin(), judged.end(), target);
-  });
+  std::remove_copy_if(targets->begin(), targets->end(), std::back_inserter(*left), is_judged);
   return left->empty() ? nullptr : left;
 }
 
@@ -155,11 +131,12 @@ Dispatcher::Attempt Dispatcher::JudgeOnce(RelationFeed* feed, const RowChange& r
   if (readiness == Readiness::kUnfinished) return Attempt::kUnfinished;
   if (readiness == Readiness::kGone || (feed->events() & MaskOf(row.kind)) == 0) return Attempt::kDone;
   batch_.ResetRow();
+  const int64_t began_ms = CoarseMs();
   FillRows(feed, row);
   candidates_.clear();
   find_candidates();
   if (candidates_.empty()) return Attempt::kDone;
-  switch (judge_.Run(feed, &change_, &candidates_)) {
+  switch (judge_.Run(feed, &change_, &candidates_, began_ms)) {
     case Judge::Progress::kLocked: return Attempt::kLocked;
     case Judge::Progress::kPart: return Attempt::kPart;
     default: return Attempt::kJudged;
@@ -171,7 +148,6 @@ Dispatcher::Attempt Dispatcher::JudgeOnce(RelationFeed* feed, const RowChange& r
 template <typename Find>
 Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
                                              std::vector<Target>* judged, Find find_candidates) {
-  const Stopwatch stopwatch(&slow_, feed->info().oid);
   const invalidation::Collecting collecting(feed->dependencies());
   for (int judgement = 0; judgement < kMaxJudgements; ++judgement) {
     batch_.HasWaited();
@@ -198,22 +174,36 @@ void Dispatcher::AddTargets(std::vector<Target>* judged) const {
   std::sort(judged->begin(), judged->end());
 }
 
-bool Dispatcher::MustYield(uint32_t relation) { return !slow_.empty() && slow_.MustYield(relation, CoarseMs()); }
+template <typename F>
+Dispatcher::Outcome Dispatcher::Charge(RelationFeed* feed, F deliver) {
+  const int64_t began_ms = CoarseMs();
+  const Outcome outcome = deliver();
+  const int64_t now_ms = CoarseMs();
+  slow_.Judged(feed->info().oid, now_ms - began_ms, now_ms, !stream_idle_, feed->sample());
+  return outcome;
+}
+
+bool Dispatcher::MustYield(uint32_t relation) {
+  return !stream_idle_ && !slow_.empty() && slow_.MustYield(relation, CoarseMs());
+}
 
 Dispatcher::Outcome Dispatcher::Deliver(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
                                         std::vector<Target>* judged) {
-  return JudgeAndEmit(feed, row, position, judged, [&] { FindCandidates(feed, position, *judged); });
+  return Charge(feed, [&] {
+    return JudgeAndEmit(feed, row, position, judged, [&] { FindCandidates(feed, position, *judged); });
+  });
 }
 
 Dispatcher::Outcome Dispatcher::DeliverTo(const std::shared_ptr<Audience>& audience, Target target, RelationFeed* feed,
                                           const RowChange& row, const StreamPosition& position) {
   if (!feed->HasListeners()) return Outcome::kDone;
   std::vector<Target> judged;
-  return JudgeAndEmit(feed, row, position, &judged, [&] {
+  auto find_candidate = [&] {
     Seat* seat = feed->SeatOf(audience.get());
     if (seat == nullptr) return;
     candidates_.push_back({seat, std::make_shared<const std::vector<Target>>(1, target), Verdict::kNone});
-  });
+  };
+  return Charge(feed, [&] { return JudgeAndEmit(feed, row, position, &judged, find_candidate); });
 }
 
 }  // namespace realtime

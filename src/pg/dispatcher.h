@@ -32,8 +32,10 @@ class Dispatcher {
   Outcome DeliverTo(const std::shared_ptr<Audience>& audience, Target target, RelationFeed* feed, const RowChange& row,
                     const StreamPosition& position);
 
-  // Whether the table's rows take so long that others are to have their turn first.
+  // Whether the table's rows take so long that others are to have their turn first. Not while the stream is idle: nobody else
+  // waits then.
   bool MustYield(uint32_t relation);
+  void SetStreamIdle(bool idle) { stream_idle_ = idle; }
 
   // What comes now may be of commits that no snapshot has shown yet.
   void NeedSnapshot() { snapshot_taken_ = false; }
@@ -70,6 +72,8 @@ class Dispatcher {
   template <typename Find>
   Outcome JudgeAndEmit(RelationFeed* feed, const RowChange& row, const StreamPosition& position,
                        std::vector<Target>* judged, Find find_candidates);
+  template <typename F>
+  Outcome Charge(RelationFeed* feed, F deliver);
   void AddTargets(std::vector<Target>* judged) const;
   void Emit(RelationFeed* feed, const StreamPosition& position);
 
@@ -82,6 +86,7 @@ class Dispatcher {
   Batch batch_{kLockPatienceMs};
   Judge judge_;
   SlowTables slow_;
+  bool stream_idle_ = false;
   bool snapshot_taken_ = false;  // a snapshot that shows all commits so far has been taken
 
   // Reused from row to row.

@@ -82,10 +82,12 @@ class Feed::Impl {
   size_t RetiredWithSeats() const;
   void SweepRetired();
   Dispatcher::Outcome Offer(RelationFeed* feed, const RowChange& row, std::vector<Target>* judged);
+  void RetryParked(const FeedTurn& turn);
   Dispatcher::Outcome DeliverParked(const StreamRow& row, std::vector<Target>* judged);
   CatchUp::Front Front() const;
 
   Dispatcher dispatcher_;
+  bool catch_up_first_ = false;
   History history_;
   CatchUp catch_up_;
   std::function<void(ToNetwork)> output_;
@@ -271,14 +273,21 @@ CatchUp::Front Feed::Impl::Front() const {
   return {point, &parking_};
 }
 
+void Feed::Impl::RetryParked(const FeedTurn& turn) {
+  auto must_yield = [this](uint32_t relation) { return dispatcher_.MustYield(relation); };
+  if (!parking_.IsDue(must_yield, turn.now_ms)) return;
+  dispatcher_.NeedSnapshot();
+  parking_.Retry([this](const StreamRow& row, std::vector<Target>* judged) { return DeliverParked(row, judged); }, must_yield, turn);
+}
+
 bool Feed::Impl::Work(const FeedTurn& turn) {
-  auto must_yield = [&](uint32_t relation) { return !turn.stream_idle && dispatcher_.MustYield(relation); };
-  if (parking_.IsDue(must_yield, turn.now_ms)) {
-    dispatcher_.NeedSnapshot();
-    auto deliver = [this](const StreamRow& row, std::vector<Target>* judged) { return DeliverParked(row, judged); };
-    parking_.Retry(deliver, must_yield, turn);
-  }
+  dispatcher_.SetStreamIdle(turn.stream_idle);
+  // Either may use up the turn.
+  catch_up_first_ = !catch_up_first_;
+  if (!catch_up_first_) RetryParked(turn);
   const bool done = catch_up_.Run(Front(), turn);
+  if (catch_up_first_) RetryParked(turn);
+  dispatcher_.SetStreamIdle(false);
   history_.Trim();
   EndBatch();
   stat::SetParked(parking_.rows(), parking_.bytes());

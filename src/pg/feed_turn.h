@@ -9,7 +9,7 @@ namespace realtime {
 
 struct FeedTurn {
   std::function<bool()> may_go_on;  // false: the turn is over
-  bool stream_idle = false;         // the stream has nothing to do now: slow tables need not yield to it
+  bool stream_idle = false;         // nothing else waits for the thread: slow tables need not yield
   int64_t now_ms = 0;               // when it began
 };
 

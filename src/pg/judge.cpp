@@ -6,6 +6,7 @@
 #include "pg/fetch_missing.h"
 #include "pg/invalidation.h"
 #include "pg/key_lookup.h"
+#include "pg/slice.h"
 #include "pg/stat.h"
 #include "pg/watchdog.h"
 
@@ -22,6 +23,7 @@ namespace {
 constexpr size_t kMaxLiveStates = 1000;
 constexpr size_t kMaxLiveBytes = 64u << 20;
 constexpr int kMaxCompileAttempts = 10;
+constexpr int64_t kMaxPlaceMs = 50;
 
 // Whether it can be said that an UPDATE took the row out of the seat's filter: what it asks about is known of both rows, and
 // the client may know it. Where policies guard a row of which only a part is known, that is the primary key, as in old_record.
@@ -253,21 +255,32 @@ SeatPlace Judge::PlaceOf(RelationFeed* feed, Seat* seat) {
   return feed->index().Count(by_policy) < feed->index().Count(by_filter) ? by_policy : by_filter;
 }
 
+// Where it takes long for each seat, the catalogs change before all have their places, again and again: the rest gets none.
+bool Judge::GiveUpPlaces(RelationFeed* feed, int64_t elapsed_ms, size_t placed) {
+  if (elapsed_ms < static_cast<int64_t>(placed) * kMaxPlaceMs) return false;
+  for (; Seat* seat = feed->next_to_place(); feed->MarkPlaced()) feed->index().Add(seat, {});
+  return true;
+}
+
 Readiness Judge::PlaceSeats(RelationFeed* feed) {
-  const watchdog::Turn turn;
+  const Slice slice;
+  const size_t before = feed->places_left();
   while (feed->next_to_place() != nullptr) {
-    if (turn.ended()) return Readiness::kUnfinished;
+    if (slice.ended()) {
+      if (!GiveUpPlaces(feed, slice.elapsed_ms(), before - feed->places_left())) return Readiness::kUnfinished;
+      break;
+    }
     if (!batch_->Open(false)) return Readiness::kGone;
     PgError error;
     bool done = PgTry(
         [&] {
           MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
-          for (Seat* seat = feed->next_to_place(); seat && !turn.ended(); seat = feed->next_to_place()) {
+          for (Seat* seat = feed->next_to_place(); seat && !slice.ended(); seat = feed->next_to_place()) {
             SeatPlace place;
             watchdog::Watched([&] { place = PlaceOf(feed, seat); });
             feed->index().Add(seat, place);
-            feed->MarkPlaced();
             MemoryContextReset(batch_->row_context());
+            feed->MarkPlaced();
           }
           MemoryContextSwitchTo(caller);
         },
@@ -311,20 +324,22 @@ void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat
   for (const std::unique_ptr<Seat>& seat : feed->seats()) found->push_back(seat.get());
 }
 
-Judge::Progress Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
+Judge::Progress Judge::Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates,
+                           int64_t began_ms) {
   not_tried_ = nullptr;
-  const Progress progress = RunAll(feed, change, candidates);
+  const Progress progress = RunAll(feed, change, candidates, began_ms);
   if (progress != Progress::kLocked && not_tried_ != nullptr) {
     ReportFilterFailure(CheckOf(*feed, *not_tried_), nullptr, {"54000", kPatternsTooSlow, "", ""});
   }
   return progress;
 }
 
-Judge::Progress Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates) {
-  const watchdog::Turn turn;
+Judge::Progress Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates,
+                              int64_t began_ms) {
+  const Slice slice(began_ms);
   size_t next = 0;
   while (next < candidates->size()) {
-    if (next > 0 && turn.ended()) {
+    if (next > 0 && slice.ended()) {
       candidates->resize(next);
       return Progress::kPart;
     }
@@ -333,7 +348,7 @@ Judge::Progress Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vec
     bool done = PgTry(
         [&] {
           MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
-          for (; next < candidates->size() && !(next > 0 && turn.ended()); ++next) {
+          for (; next < candidates->size() && !(next > 0 && slice.ended()); ++next) {
             Candidate& candidate = (*candidates)[next];
             watchdog::Watched([&] { candidate.verdict = JudgeSeat(feed, candidate.seat, change); });
           }

@@ -47,7 +47,7 @@ class Judge {
   explicit Judge(Batch* batch) : batch_(batch) {}
 
   // Puts the seats that are new into the relation's index, in an open batch. kGone when there is no batch any more.
-  // kUnfinished when it has taken its time: at least one was put there.
+  // kUnfinished when it has taken its time.
   Readiness PlaceSeats(RelationFeed* feed);
   // The seats that the change can concern; the others would get kNone.
   void FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found);
@@ -58,7 +58,8 @@ class Judge {
     kLocked,  // somebody holds a lock on a table that is needed, and nothing is decided
   };
   // Fills in the verdicts. Errors of one seat are its verdict; the transaction is then opened anew and the others go on.
-  Progress Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
+  // `began_ms`: of what was done for the row before (CoarseMs), and would be done again for each part.
+  Progress Run(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates, int64_t began_ms);
 
   // Ends the evaluation states that live in the current snapshot. Call before it changes and before seats go away.
   void EndStates();
@@ -69,7 +70,8 @@ class Judge {
   }
 
  private:
-  Progress RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates);
+  Progress RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates, int64_t began_ms);
+  bool GiveUpPlaces(RelationFeed* feed, int64_t elapsed_ms, size_t placed);
   SeatPlace PlaceByFilter(const Table& table, const Seat& seat);
   SeatPlace PlaceByPolicy(RelationFeed* feed, Seat* seat);
   SeatPlace PlaceOf(RelationFeed* feed, Seat* seat);

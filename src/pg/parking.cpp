@@ -28,6 +28,11 @@ bool Parking::Holds(uint32_t relation) const {
   return std::any_of(tables_.begin(), tables_.end(), [=](const Table& table) { return table.relation == relation; });
 }
 
+bool Parking::HoldsLocked(uint32_t relation) const {
+  return std::any_of(tables_.begin(), tables_.end(),
+                     [=](const Table& table) { return table.relation == relation && !table.slow; });
+}
+
 bool Parking::full() const { return bytes_ >= guc::MaxParkedBytes(); }
 
 const StreamCommit* Parking::oldest() const {

@@ -19,6 +19,7 @@ class Parking {
  public:
   bool empty() const { return tables_.empty(); }
   bool Holds(uint32_t relation) const;
+  bool HoldsLocked(uint32_t relation) const;  // and for a lock
   // No more of it may be added to tables that are held already: the stream waits.
   bool full() const;
   size_t rows() const { return rows_; }

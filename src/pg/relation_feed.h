@@ -11,6 +11,7 @@
 
 #include "core/change.h"
 #include "core/message_row.h"
+#include "core/slow_tables.h"
 #include "pg/batch.h"
 #include "pg/catalog.h"
 #include "pg/filter_plan.h"
@@ -79,6 +80,7 @@ class RelationFeed {
   PredicateIndex& index() { return index_; }
   Seat* next_to_place() const { return placed_ < seats_.size() ? seats_[placed_].get() : nullptr; }
   void MarkPlaced() { ++placed_; }
+  size_t places_left() const { return seats_.size() - placed_; }
 
   // Whether an audience matches by name. Cheap; needs no transaction.
   bool HasListeners();
@@ -95,6 +97,9 @@ class RelationFeed {
   bool has_seats() const { return !seats_.empty(); }
   // Whether it knows audiences by an earlier layout of the registry.
   bool IsOutdated() const { return layout_ != 0 && layout_ != registry_->layout(); }
+
+  // Of the time that its changes take.
+  SlowTables::Sample* sample() { return &sample_; }
 
   // What the announcement takes of memory, asked for once: its first row that is kept for later answers for it.
   size_t TakeBytes();
@@ -117,6 +122,7 @@ class RelationFeed {
   RelationInfo info_;
   const Registry* registry_;
   const bool is_messages_;
+  SlowTables::Sample sample_;
   bool counted_ = false;     // TakeBytes was asked
   uint64_t layout_ = 0;      // of the registry, for cursor_
   size_t cursor_ = 0;        // audiences before it have been looked at

@@ -219,7 +219,7 @@ const IntSetting kInts[] = {
      &max_record_bytes, 1024 * 1024, 1024, 64 * 1024 * 1024, GUC_UNIT_BYTE},
     {"realtime.history_size", "Memory for changes that returning clients may have missed; 0: none.", &history_size_kb, 16384,
      0, 1024 * 1024, GUC_UNIT_KB},
-    {"realtime.max_parked_size", "Memory for changes that wait for locks; when it is full the change stream waits too.",
+    {"realtime.max_parked_size", "Memory for changes that cannot be judged yet; when it is full the change stream waits too.",
      &max_parked_size_kb, 65536, 64, 1024 * 1024, GUC_UNIT_KB},
     {"realtime.max_joins_per_second", "Joins per second of all clients together; 0: no limit.", &max_joins_per_second, 1000,
      0, kMaxRate, 0},

@@ -1,4 +1,4 @@
-// A row change of the stream that outlives its turn: parked behind a lock, or kept in the history. Database thread only.
+// A row change of the stream that outlives its turn: parked, or kept in the history. Database thread only.
 #ifndef REALTIME_PG_STREAM_ROW_H_
 #define REALTIME_PG_STREAM_ROW_H_
 

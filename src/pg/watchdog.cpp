@@ -24,7 +24,6 @@ constexpr int kLongestTickMs = 100;  // ... and at most this long after a shutdo
 constexpr int kPatienceTicks = 50;          // cancels that may be caught before the worker gives up
 constexpr int kPatienceOutgrown = 5;        // ... while they hold too much memory
 constexpr int kPatienceAtShutdown = 1;
-constexpr int kCountMask = 0x3fffffff;
 constexpr int64_t kMaxGrowth = int64_t{512} << 20;
 
 // Written by the database thread, read by its signal handler.
@@ -32,7 +31,6 @@ volatile sig_atomic_t g_in_check = false;
 volatile sig_atomic_t g_check_number = 0;
 volatile sig_atomic_t g_limit_ticks = kTicksPerLimit;
 volatile sig_atomic_t g_cancelled = false;
-volatile sig_atomic_t g_ticks = 0;
 // Only touched by the handler.
 sig_atomic_t g_seen_number = -1;
 int g_seen_ticks = 0;
@@ -69,7 +67,6 @@ int Patience() {
 }
 
 void OnTick() {
-  g_ticks = (g_ticks + 1) & kCountMask;
   if (!g_in_check) return;
   const int64_t memory = OwnMemory();
   if (g_seen_number != g_check_number) {
@@ -96,9 +93,6 @@ void Register() {
   g_page_size = sysconf(_SC_PAGESIZE);
 }
 
-Turn::Turn() : began_(g_ticks) {}
-bool Turn::ended() const { return ((g_ticks - began_) & kCountMask) > 1; }
-
 void OpenBatch() {
   if (g_open) return;
   int limit = guc::PolicyTimeoutMs();
@@ -116,7 +110,7 @@ void CloseBatch() {
 }
 
 void StartCheck() {
-  g_check_number = (g_check_number + 1) & kCountMask;
+  g_check_number = (g_check_number + 1) & 0x3fffffff;
   g_cancelled = false;
   g_outgrown = false;
   g_in_check = true;

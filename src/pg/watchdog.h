@@ -16,17 +16,6 @@ namespace realtime::watchdog {
 // Once, at worker start, after the signal handlers are in place.
 void Register();
 
-// The time that one change may take before others have their turn, counted in ticks of the open batch's timer, which costs
-// nothing: between one and two of them, so 100 to 200 ms with the usual limits.
-class Turn {
- public:
-  Turn();
-  bool ended() const;
-
- private:
-  int began_;
-};
-
 // A batch opens (the timer starts, with realtime.policy_timeout as limit) and closes. Cheap when already open.
 void OpenBatch();
 void CloseBatch();

@@ -80,7 +80,7 @@ Reader::Turn Reader::End(Turn turn, int64_t now_ms) {
   if (!stream_->live()) return turn;
   uint64_t lsn = feed_->handed_over_lsn();
   // Outside a transaction everything received has been dealt with, so that an idle slot moves on with the server's WAL. What
-  // waits for locks is safe in memory: rather than lose the slot to its limits, the position passes it.
+  // is parked is safe in memory: rather than lose the slot to its limits, the position passes it.
   const bool dealt_with = !feed_->has_parked() || pass_parked_ || synchronous_;
   if (!held_ && !feed_->in_stream_transaction() && dealt_with) lsn = std::max(lsn, stream_->received_lsn());
   const bool receipt = synchronous_ && held_;

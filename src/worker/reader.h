@@ -22,7 +22,7 @@ class Reader {
     kPaused,   // the mailbox is full: wait for the network thread, not for the socket
     kMore,     // the turn's bound was reached: come back after a look at everything else
     kWaiting,  // a commit is not visible yet: come back within a millisecond
-    kFull,     // what waits for locks has no room for more: come back when the feed has work, not for the socket
+    kFull,     // what is parked has no room for more: come back when the feed has work, not for the socket
     kBroken,   // the stream sent what cannot be understood
   };
   // mailbox_bytes() is asked before each message; reading stops at `cap`. In the midst of a transaction, wait_for_more()
@@ -72,7 +72,7 @@ class Reader {
   bool held_ = false;              // message_ is to be offered again
   int64_t waiting_since_ms_ = -1;  // of the message that is held
   int64_t parked_since_ms_ = -1;
-  bool pass_parked_ = false;       // confirm what waits for locks, too
+  bool pass_parked_ = false;       // confirm what is parked, too
   // Commits wait for our confirmation and we for their visibility: confirm on receipt (see OnLongWait).
   bool synchronous_ = false;
   Condition synchronous_condition_;

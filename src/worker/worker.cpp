@@ -177,7 +177,7 @@ void Worker::WorkOnFeed(Reader::Turn turn) {
   auto may_go_on = [&] {
     return !shutdown_requested && outbox_.bytes() < settings_->max_mailbox && MonotonicMs() - start_ms <= kFeedTurnMs;
   };
-  const bool stream_idle = turn != Reader::Turn::kMore;
+  const bool stream_idle = turn != Reader::Turn::kMore && !more_requests_;
   feed_has_more_ = !feed_.Work({may_go_on, stream_idle, start_ms}) && outbox_.bytes() < settings_->max_mailbox;
 }
 

@@ -6,6 +6,7 @@ const env = require('../client/lib/env');
 
 const kWaitMs = 300000;
 const kJoinsAtOnce = 200;
+const kPerSocket = 5000;  // the server keeps 8 MB of joins for each
 
 const uuid = (n) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
 // The same in SQL.
@@ -13,7 +14,7 @@ const userOf = (n) => `('00000000-0000-4000-8000-' || lpad((${n})::text, 12, '0'
 
 class Channels {
   // Users 0 to users - 1; `filter` gives the filter of a user's binding, if there is one.
-  constructor(table, users, filter, { perSocket = users } = {}) {
+  constructor(table, users, filter, { perSocket = kPerSocket } = {}) {
     Object.assign(this, { table, users, filter, perSocket, sockets: [], asked: 0, live: 0, seen: 0, waiting: null });
   }
   // Resolves when all are subscribed.

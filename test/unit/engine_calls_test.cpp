@@ -210,6 +210,17 @@ TEST_F(EngineCallsTest, EachCallerHasAnAllowance) {
   EXPECT_EQ(Ask(Batch(three)).status, 202);
 }
 
+TEST_F(EngineCallsTest, ALargeBodyThatIsNoGoodCostsItsCallerAsMessagesDo) {
+  settings_.events = {10, 1000, 3};
+  Restart();
+  EXPECT_EQ(Ask(Batch("no good")).status, 400);
+  EXPECT_EQ(Ask(Single("t")).headers.back().second, "2");
+  EXPECT_EQ(Ask(Batch(std::string(3 * 8192, '['))).status, 400);
+  EXPECT_EQ(Ask(Single("t")).status, 429);
+  Advance(200);
+  EXPECT_EQ(Ask(Single("t")).status, 202);
+}
+
 TEST_F(EngineCallsTest, ManyCallersAreForgottenWhenTheyHaveTheirAllowanceAgain) {
   settings_.events = {1000, 1000, 2};
   Restart();

@@ -7,68 +7,92 @@ namespace {
 
 constexpr uint32_t kSlow = 1;
 constexpr uint32_t kOther = 2;
-
-TEST(SlowTablesTest, WhatIsFastNeverYields) {
-  SlowTables tables;
-  for (int64_t now = 0; now < 1000; ++now) tables.Judged(kSlow, SlowTables::kSlowMs - 1, now);
-  EXPECT_TRUE(tables.empty());
-  EXPECT_FALSE(tables.MustYield(kSlow, 1000));
-}
-
-// Half of it comes back while it lasts.
+// All that can be spent at once: half of it comes back while it lasts.
 constexpr int64_t kAll = 2 * SlowTables::kBurstMs;
 
-TEST(SlowTablesTest, ATableThatHasUsedUpTheAccountYieldsAndTheOthersDoNot) {
-  SlowTables tables;
-  tables.Judged(kSlow, kAll, kAll);
-  EXPECT_TRUE(tables.MustYield(kSlow, kAll));
-  EXPECT_FALSE(tables.MustYield(kOther, kAll));
+class SlowTablesTest : public ::testing::Test {
+ protected:
+  // The table takes so long, and others wait.
+  void Take(uint32_t table, int64_t ms, bool others_wait = true) {
+    now_ += ms;
+    tables_.Judged(table, ms, now_, others_wait, &samples_[table]);
+  }
+  bool MustYield(uint32_t table) { return tables_.MustYield(table, now_); }
+  // When it need not any more.
+  int64_t YieldsFor(uint32_t table) {
+    const int64_t begin = now_;
+    while (MustYield(table)) ++now_;
+    return now_ - begin;
+  }
+
+  SlowTables tables_;
+  SlowTables::Sample samples_[3];
+  int64_t now_ = 1000000;
+};
+
+TEST_F(SlowTablesTest, WhatIsFastNeverYields) {
+  for (int i = 0; i < 10000; ++i) Take(kSlow, i % 10 == 0 ? 4 : 0);  // as a clock with steps of 4 ms sees rows of 0.4 ms
+  EXPECT_TRUE(tables_.empty());
+  EXPECT_FALSE(MustYield(kSlow));
 }
 
-TEST(SlowTablesTest, WhatFitsIntoTheBurstDoesNotYield) {
-  SlowTables tables;
-  tables.Judged(kSlow, kAll - 1, kAll);
-  EXPECT_FALSE(tables.MustYield(kSlow, kAll));
+TEST_F(SlowTablesTest, ATableThatHasUsedUpTheAccountYieldsAndTheOthersDoNot) {
+  Take(kSlow, kAll);
+  EXPECT_TRUE(MustYield(kSlow));
+  EXPECT_FALSE(MustYield(kOther));
 }
 
-TEST(SlowTablesTest, TheOthersHaveAsLongAsTheyHadToWait) {
-  SlowTables tables;
-  tables.Judged(kSlow, kAll, kAll);
-  tables.Judged(kSlow, 800, kAll + 800);
-  EXPECT_TRUE(tables.MustYield(kSlow, kAll + 1599));
-  EXPECT_FALSE(tables.MustYield(kSlow, kAll + 1601));
+TEST_F(SlowTablesTest, WhatFitsIntoTheBurstDoesNotYield) {
+  Take(kSlow, kAll - 1);
+  EXPECT_FALSE(MustYield(kSlow));
 }
 
-TEST(SlowTablesTest, WhatWasDoneWhileNobodyWaitedIsNotOwed) {
-  SlowTables tables;
-  for (int64_t now = kAll; now <= 100 * kAll; now += kAll) tables.Judged(kSlow, kAll, now);
-  EXPECT_TRUE(tables.MustYield(kSlow, 101 * kAll - 1));
-  EXPECT_FALSE(tables.MustYield(kSlow, 101 * kAll + 1));
+TEST_F(SlowTablesTest, TheOthersHaveAsLongAsTheyHadToWait) {
+  Take(kSlow, kAll);
+  Take(kSlow, 800);
+  EXPECT_NEAR(static_cast<double>(YieldsFor(kSlow)), 800, 2);
 }
 
-TEST(SlowTablesTest, SlowTablesShareOneAccount) {
-  SlowTables tables;
-  tables.Judged(kSlow, kAll / 2, kAll / 2);
-  tables.Judged(kOther, kAll / 2, kAll);
-  EXPECT_TRUE(tables.MustYield(kSlow, kAll));
-  EXPECT_TRUE(tables.MustYield(kOther, kAll));
+TEST_F(SlowTablesTest, ManyChangesThatTakeSomeMillisecondsCountTogether) {
+  for (int i = 0; i < 1000; ++i) Take(kSlow, 7);
+  EXPECT_NEAR(static_cast<double>(YieldsFor(kSlow)), 7000 - kAll, SlowTables::kSampleMs);
 }
 
-TEST(SlowTablesTest, AFastChangeInBetweenChangesNothing) {
-  SlowTables tables;
-  tables.Judged(kSlow, 1000, 1000);
-  tables.Judged(kSlow, 0, 1000);
-  EXPECT_TRUE(tables.MustYield(kSlow, 1000));
+TEST_F(SlowTablesTest, WhatManyTablesTookIsOwedByEach) {
+  Take(kSlow, kAll);
+  Take(kOther, 1000);
+  EXPECT_TRUE(MustYield(kOther));
+  EXPECT_NEAR(static_cast<double>(YieldsFor(kSlow)), 1000, 2);
 }
 
-TEST(SlowTablesTest, NothingIsRememberedOfTablesThatWereNotSlowForLong) {
-  SlowTables tables;
-  tables.Judged(kSlow, 1000, 1000);
-  EXPECT_TRUE(tables.MustYield(kSlow, 1100));
-  EXPECT_FALSE(tables.MustYield(kSlow, 1700));
-  EXPECT_FALSE(tables.empty());
-  EXPECT_FALSE(tables.MustYield(kSlow, 3000));
-  EXPECT_TRUE(tables.empty());
+TEST_F(SlowTablesTest, WhatWasDoneWhileNobodyWaitedIsNotOwedButForItsLastPart) {
+  for (int i = 0; i < 100; ++i) Take(kSlow, 500, false);
+  EXPECT_NEAR(static_cast<double>(YieldsFor(kSlow)), 500, 2);
+}
+
+TEST_F(SlowTablesTest, AFastChangeInBetweenChangesNothing) {
+  Take(kSlow, 1000);
+  Take(kSlow, 0);
+  EXPECT_TRUE(MustYield(kSlow));
+}
+
+TEST_F(SlowTablesTest, ATableThatWasNotSlowForLongIsForgotten) {
+  Take(kSlow, 1000);
+  now_ += SlowTables::kForgetMs;
+  EXPECT_FALSE(MustYield(kSlow));
+  EXPECT_FALSE(tables_.empty());
+  ++now_;
+  EXPECT_FALSE(MustYield(kSlow));
+  EXPECT_TRUE(tables_.empty());
+}
+
+TEST_F(SlowTablesTest, TablesThatAreGoneForLongAreNotKept) {
+  for (uint32_t table = 10; table < 10010; ++table) tables_.Judged(table, 20, now_, true, &samples_[0]);
+  now_ += SlowTables::kForgetMs + 1;
+  tables_.Judged(kSlow, 20, now_, true, &samples_[0]);
+  EXPECT_FALSE(tables_.MustYield(10, now_));
+  tables_.MustYield(kSlow, now_ + SlowTables::kForgetMs + 1);
+  EXPECT_TRUE(tables_.empty());
 }
 
 }  // namespace

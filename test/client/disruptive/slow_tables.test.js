@@ -3,7 +3,7 @@
 // and everybody else waits for one check at most, not for all of them.
 const test = require('node:test');
 const assert = require('node:assert/strict');
-const { withTable, sql, uniqueName, one } = require('../lib/sql');
+const { withTable, sql, uniqueName, one, walsender, waitForWalsender } = require('../lib/sql');
 const { makeClient, subscribe, watch, table, newTopic } = require('../lib/clients');
 const { userToken } = require('../lib/token');
 const { withSetting } = require('../lib/server');
@@ -27,6 +27,8 @@ async function scene(t, { policy = kSleep, users = kUsers, columns = 'id int pri
   return { slow, free, witness, slowed };
 }
 
+const nothingParked = () => waitFor(
+  async () => Number(await one('select parked_rows from realtime.stat_worker')) === 0, 'nothing to be parked');
 const received = (recordings) => recordings.reduce((sum, recording) => sum + recording.events.length, 0);
 const each = (recordings, ids) => {
   for (const recording of recordings) {
@@ -46,7 +48,7 @@ test('a row that takes long for each of many users is cut: another table goes in
   await sql(`insert into ${slow.quoted} values (3)`);
   await Promise.all(slowed.map((recording) => recording.count(3)));
   each(slowed, [1, 2, 3]);
-  assert.equal(Number(await one('select parked_rows from realtime.stat_worker')), 0);
+  await nothingParked();
 });
 
 test('many rows that take long yield to the rows of others, and keep their order', async (t) => {
@@ -118,7 +120,7 @@ test('a table that is dropped, or changed, while its row is being judged leaves 
   await passes(free, witness, 2);
   await sql(`drop table ${slow.quoted}`);
   await passes(free, witness, 3);
-  await waitFor(async () => Number(await one('select parked_rows from realtime.stat_worker')) === 0, 'nothing to be parked');
+  await nothingParked();
   for (const recording of slowed) assert.equal(recording.events[0].new.id, 1);
 });
 
@@ -151,4 +153,82 @@ test('with realtime.max_parked_size reached the stream waits, the log says for w
   await slowed[0].count(300);
   await witness.count(1);
   each(slowed, upTo(300));
+});
+
+test('policies that take a while and then fail yield, too', async (t) => {
+  const name = uniqueName('raises_');
+  cleanup(t, () => sql(`drop function if exists public.${name}() cascade`));
+  await sql(`create function public.${name}() returns boolean language plpgsql stable as
+    'begin perform pg_sleep(0.08); raise ''no''; end'`);
+  const { slow, free, witness, slowed } = await scene(t, { policy: `public.${name}()`, users: 20 });
+  await sql(`insert into ${slow.quoted} values (1)`);
+  await passes(free, witness, 1);
+  assert.ok(received(slowed) < 20, `${received(slowed)} had their event before`);
+  await Promise.all(slowed.map((recording) => recording.count(1)));
+  for (const recording of slowed) assert.equal(recording.events[0].errors.length, 1);
+});
+
+test('many rows that take some milliseconds each yield, too', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t, { policy: 'pg_sleep(0.006) is not null', users: 1 });
+  await sql(`insert into ${slow.quoted} select generate_series(1, 1000)`);
+  await passes(free, witness, 1);
+  assert.ok(received(slowed) < 500, `${received(slowed)} came before`);
+  await slowed[0].count(1000, 60000);
+  each(slowed, upTo(1000));
+});
+
+test('clients that come back to a fast table do not wait for a slow one', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t);
+  await passes(free, witness, 1);
+  const since = await one('select pg_current_wal_lsn()');
+  for (let id = 2; id <= 50; id += 1) await sql(`insert into ${free.quoted} values (${id})`);
+  await witness.count(50);
+  await sql(`insert into ${slow.quoted} select generate_series(1, 3)`);
+  const back = watch(await makeClient(t), [table(free, { since })], { topic: newTopic('back') });
+  await back.count(49);
+  assert.ok(received(slowed) < 3 * kUsers, 'the slow table came first');
+  each([back], upTo(50).slice(1));
+  await Promise.all(slowed.map((recording) => recording.count(3)));
+});
+
+test('a channel with two bindings, cut between them, gets the row once for each', async (t) => {
+  const slow = await withTable(t, 'id int primary key', { rls: [`for select to authenticated using (${kSleep})`] });
+  const recordings = await Promise.all(upTo(4).map(async (i) =>
+    subscribe(await makeClient(t, { token: userToken(userId(i)) }), [table(slow, { event: 'INSERT' }), table(slow)])));
+  await sql(`insert into ${slow.quoted} values (1)`);
+  await sql(`update ${slow.quoted} set id = 2`);
+  await Promise.all(recordings.map((recording) => recording.count(3)));
+  await sql(`delete from ${slow.quoted}`);
+  for (const recording of recordings) {
+    await recording.count(4);
+    assert.deepEqual(recording.events.map((event) => [event.eventType, event.binding]).slice(0, 2).sort(), [['INSERT', 0], ['INSERT', 1]]);
+    assert.deepEqual(recording.events.map((event) => [event.eventType, event.binding]).slice(2), [['UPDATE', 1], ['DELETE', 1]]);
+  }
+});
+
+test('what was judged in part survives a broken stream: nobody gets it twice, the others get it', async (t) => {
+  const { slow, free, witness, slowed } = await scene(t);
+  await sql(`insert into ${slow.quoted} values (1)`);
+  await passes(free, witness, 1);
+  const before = await waitForWalsender();
+  await sql('select pg_terminate_backend($1)', [before]);
+  await Promise.all(slowed.map((recording) => recording.count(1)));
+  await waitFor(async () => ![undefined, before].includes(await walsender()), 'the next stream');
+  await sql(`insert into ${slow.quoted} values (2)`);
+  await Promise.all(slowed.map((recording) => recording.count(2)));
+  each(slowed, [1, 2]);
+});
+
+test('a table whose places take long to find is served although its definition changes all the time', async (t) => {
+  const name = uniqueName('owner_');
+  cleanup(t, () => sql(`drop function if exists public.${name}() cascade`));
+  await sql(`create function public.${name}() returns uuid language plpgsql stable as
+    'begin perform pg_sleep(0.1); return auth.uid(); end'`);
+  const { slow, slowed } = await scene(t, { policy: `(select public.${name}()) = user_id` });
+  await sql(`insert into ${slow.quoted} values (1, '${userId(kUsers)}')`);
+  await waitFor(async () => {
+    await sql(`analyze ${slow.quoted}`);
+    await sql(`comment on table ${slow.quoted} is 'changed'; alter table ${slow.quoted} alter user_id set statistics 10`);
+    return slowed[kUsers - 1].events.length === 1;
+  }, 'the row', 30000);
 });
