@@ -112,12 +112,14 @@ void Engine::Impl::Call(CallId call, RestCall request, Now now) {
   RestAnswer answer = MessageAnswer(429, "You have exceeded your rate limit");
   bool read = !exhausted && ReadRestCall(request, settings_->max_payload_size, settings_->max_json_depth,
                                          &pending->request, &answer);
+  // To find out that a large body is no good takes as long as to deliver some messages.
+  if (!read && !exhausted) {
+    bucket.Charge(rate, now.mono_ms, static_cast<double>(request.body.size() / kRefusedBytesPerMessage));
+  }
   if (read && !bucket.Take(rate, now.mono_ms, static_cast<double>(pending->request.messages.size()))) {
     answer = TooManyMessagesAnswer();
     read = false;
   }
-  // To find out that a large body is no good takes as long as to deliver some messages.
-  if (!read && !exhausted) bucket.Charge(rate, now.mono_ms, static_cast<double>(request.body.size() / kRefusedBytesPerMessage));
   AddRateHeaders(rate, bucket.Level(rate, now.mono_ms), read ? &pending->answer : &answer);
   if (!read) return sink_->Answer(call, std::move(answer));
   StartCall(std::move(pending));

@@ -37,7 +37,10 @@ class SlowTables {
       const bool usual = sample->ms < sample->rows * kUsualMs;
       took_ms = sample->ms;
       *sample = {};
-      if (usual) return;
+      if (usual) {
+        tables_.erase(table);
+        return;
+      }
     }
     Remember(table, now_ms);
     Fill(now_ms - took_ms);
@@ -57,7 +60,9 @@ class SlowTables {
     return level_ms_ <= 0;
   }
 
-  // Whether none is slow. Asks no clock.
+  // Whether it was slow of late.
+  bool Has(uint32_t table) const { return tables_.contains(table); }
+  // Whether none was. Asks no clock.
   bool empty() const { return tables_.empty(); }
 
  private:

@@ -179,6 +179,8 @@ Dispatcher::Outcome Dispatcher::Charge(RelationFeed* feed, F deliver) {
   const int64_t began_ms = CoarseMs();
   const Outcome outcome = deliver();
   const int64_t now_ms = CoarseMs();
+  // To wait for a lock takes some time as well, again and again.
+  if (outcome == Outcome::kLocked && now_ms - began_ms < SlowTables::kSlowMs) return outcome;
   slow_.Judged(feed->info().oid, now_ms - began_ms, now_ms, !stream_idle_, feed->sample());
   return outcome;
 }

@@ -88,6 +88,7 @@ class Feed::Impl {
 
   Dispatcher dispatcher_;
   bool catch_up_first_ = false;
+  bool caught_up_ = true;  // nobody who catches up could go on at once
   History history_;
   CatchUp catch_up_;
   std::function<void(ToNetwork)> output_;
@@ -277,22 +278,24 @@ void Feed::Impl::RetryParked(const FeedTurn& turn) {
   auto must_yield = [this](uint32_t relation) { return dispatcher_.MustYield(relation); };
   if (!parking_.IsDue(must_yield, turn.now_ms)) return;
   dispatcher_.NeedSnapshot();
-  parking_.Retry([this](const StreamRow& row, std::vector<Target>* judged) { return DeliverParked(row, judged); }, must_yield, turn);
+  auto deliver = [this](const StreamRow& row, std::vector<Target>* judged) { return DeliverParked(row, judged); };
+  parking_.Retry(deliver, must_yield, [this](uint32_t relation) { return dispatcher_.IsSlow(relation); }, turn);
 }
 
 bool Feed::Impl::Work(const FeedTurn& turn) {
-  dispatcher_.SetStreamIdle(turn.stream_idle);
+  dispatcher_.SetStreamIdle(turn.stream_idle && caught_up_);
   // Either may use up the turn.
   catch_up_first_ = !catch_up_first_;
   if (!catch_up_first_) RetryParked(turn);
-  const bool done = catch_up_.Run(Front(), turn);
+  caught_up_ = catch_up_.Run(Front(), turn);
   if (catch_up_first_) RetryParked(turn);
   dispatcher_.SetStreamIdle(false);
-  history_.Trim();
+  // Nobody may lose what he has had no turn to take.
+  if (catch_up_first_ || catch_up_.empty()) history_.Trim();
   EndBatch();
   stat::SetParked(parking_.rows(), parking_.bytes());
   stat::SetHistory(history_.rows(), history_.bytes());
-  return done;
+  return caught_up_;
 }
 
 Feed::Step Feed::Impl::OnMessage(std::string_view bytes, int64_t now_ms) {

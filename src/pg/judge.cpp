@@ -10,11 +10,6 @@
 #include "pg/stat.h"
 #include "pg/watchdog.h"
 
-extern "C" {
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
-}
-
 namespace realtime {
 namespace {
 
@@ -23,7 +18,6 @@ namespace {
 constexpr size_t kMaxLiveStates = 1000;
 constexpr size_t kMaxLiveBytes = 64u << 20;
 constexpr int kMaxCompileAttempts = 10;
-constexpr int64_t kMaxPlaceMs = 50;
 
 // Whether it can be said that an UPDATE took the row out of the seat's filter: what it asks about is known of both rows, and
 // the client may know it. Where policies guard a row of which only a part is known, that is the primary key, as in old_record.
@@ -215,87 +209,6 @@ Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
   if (filter_last && !PassesFilter(seat, row, change)) return JudgeLeaving(feed, seat, change);
   if (deleted || change->old_kind != OldRow::kFull || !feed->table().row_security) return Verdict::kDeliver;
   return OldRowVisible(feed, seat, change) ? Verdict::kDeliver : Verdict::kDeliverKey;
-}
-
-SeatPlace Judge::PlaceByFilter(const Table& table, const Seat& seat) {
-  const FilterTest* test = seat.filter.FindEquality();
-  if (test == nullptr) return {};
-  const Column& column = table.columns[test->attno - 1];
-  IndexKey key = FindIndexKey(column, column.base_type, InvalidOid, test->collation);
-  if (!key.valid()) return {};
-  return {SeatPlace::Rows::kWithValue, false, key, HashValue(key, test->values[0])};
-}
-
-SeatPlace Judge::PlaceByPolicy(RelationFeed* feed, Seat* seat) {
-  if (!feed->table().row_security) return {};
-  const PolicyPlan& plan = *PolicyOf(feed, seat);
-  const PolicyDemand& demand = plan.demand;
-  if (!demand.key.valid()) return {};
-  EnterScope(*seat);
-  // Whatever it calls may have been taken from the role: then asking for a row raises, and so does this.
-  if (plan.only_demand) ExecInitExpr(plan.expression, nullptr);
-  auto* tree = reinterpret_cast<Node*>(demand.value);
-  Expr* evaluated = evaluate_expr(demand.value, exprType(tree), exprTypmod(tree), exprCollation(tree));
-  batch_->scope()->Leave();
-  auto* value = reinterpret_cast<Const*>(evaluated);
-  if (value->constisnull) return {SeatPlace::Rows::kNone, true, {}, 0};
-  if (plan.only_demand) {
-    seat->demanded_value = feed->index().Keep(value->constvalue, value->constbyval, value->constlen);
-    seat->value_known = true;
-  }
-  return {SeatPlace::Rows::kWithValue, true, demand.key, HashValue(demand.key, value->constvalue)};
-}
-
-SeatPlace Judge::PlaceOf(RelationFeed* feed, Seat* seat) {
-  // An event for every change, whatever the row.
-  if (!seat->access->privileges.key_readable || seat->filter_failed) return {};
-  SeatPlace by_filter = PlaceByFilter(feed->table(), *seat);
-  SeatPlace by_policy = PlaceByPolicy(feed, seat);
-  // Where fewer others are: all users may be in one room, or one user in all rooms.
-  return feed->index().Count(by_policy) < feed->index().Count(by_filter) ? by_policy : by_filter;
-}
-
-// Where it takes long for each seat, the catalogs change before all have their places, again and again: the rest gets none.
-bool Judge::GiveUpPlaces(RelationFeed* feed, int64_t elapsed_ms, size_t placed) {
-  if (elapsed_ms < static_cast<int64_t>(placed) * kMaxPlaceMs) return false;
-  for (; Seat* seat = feed->next_to_place(); feed->MarkPlaced()) feed->index().Add(seat, {});
-  return true;
-}
-
-Readiness Judge::PlaceSeats(RelationFeed* feed) {
-  const Slice slice;
-  const size_t before = feed->places_left();
-  while (feed->next_to_place() != nullptr) {
-    if (slice.ended()) {
-      if (!GiveUpPlaces(feed, slice.elapsed_ms(), before - feed->places_left())) return Readiness::kUnfinished;
-      break;
-    }
-    if (!batch_->Open(false)) return Readiness::kGone;
-    PgError error;
-    bool done = PgTry(
-        [&] {
-          MemoryContext caller = MemoryContextSwitchTo(batch_->row_context());
-          for (Seat* seat = feed->next_to_place(); seat && !slice.ended(); seat = feed->next_to_place()) {
-            SeatPlace place;
-            watchdog::Watched([&] { place = PlaceOf(feed, seat); });
-            feed->index().Add(seat, place);
-            MemoryContextReset(batch_->row_context());
-            feed->MarkPlaced();
-          }
-          MemoryContextSwitchTo(caller);
-        },
-        &error);
-    if (done) continue;
-    const bool locked = batch_->LockedOut(error);
-    ForgetStates();
-    batch_->Abort();
-    feed->next_to_place()->own_policy.reset();
-    if (locked) return Readiness::kLocked;
-    // What raises here raises for each row too, and is reported then.
-    feed->index().Add(feed->next_to_place(), {});
-    feed->MarkPlaced();
-  }
-  return batch_->Open(false) ? Readiness::kReady : Readiness::kGone;
 }
 
 void Judge::FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found) {

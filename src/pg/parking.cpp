@@ -99,11 +99,11 @@ void Parking::Rotate() {
 }
 
 // What is slow waits for the others' turn only, what is locked is asked now and then.
-bool Parking::IsDue(const Table& table, const MustYield& must_yield, int64_t now_ms) const {
+bool Parking::IsDue(const Table& table, const Asks& must_yield, int64_t now_ms) const {
   return (table.slow || now_ms >= next_lock_retry_ms_) && !must_yield(table.relation);
 }
 
-bool Parking::IsDue(const MustYield& must_yield, int64_t now_ms) const {
+bool Parking::IsDue(const Asks& must_yield, int64_t now_ms) const {
   return std::any_of(tables_.begin(), tables_.end(),
                      [&](const Table& table) { return IsDue(table, must_yield, now_ms); });
 }
@@ -114,26 +114,35 @@ int64_t Parking::next_retry_ms() const {
   return slow ? 0 : next_lock_retry_ms_;
 }
 
-// One table that is not done with is enough for a turn: the next turn begins with another one.
-void Parking::Retry(const Deliver& deliver, const MustYield& must_yield, const FeedTurn& turn) {
-  for (size_t count = tables_.size(); count > 0; --count) {
-    Table& table = tables_.front();
-    if (!IsDue(table, must_yield, turn.now_ms)) {
-      Rotate();
-      continue;
+bool Parking::RetryFirst(const Deliver& deliver, const FeedTurn& turn) {
+  Table& table = tables_.front();
+  const size_t before = table.rows.size();
+  const Drained drained = Drain(deliver, turn.may_go_on);
+  if (drained == Drained::kAll) {
+    tables_.pop_front();
+    return true;
+  }
+  // A row of it was dealt with: it is not locked.
+  table.slow = drained == Drained::kUnfinished || (drained == Drained::kInterrupted && (table.slow || table.rows.size() < before));
+  if (drained == Drained::kLocked || table.slow) LogLongWait(table, turn.now_ms);
+  Rotate();
+  if (drained == Drained::kLocked) {
+    next_lock_retry_ms_ = turn.now_ms + kRetryMs / static_cast<int64_t>(std::min(tables_.size(), kMaxShare));
+  }
+  return false;
+}
+
+void Parking::Retry(const Deliver& deliver, const Asks& must_yield, const Asks& is_slow, const FeedTurn& turn) {
+  for (const bool slow : {false, true}) {
+    for (size_t count = tables_.size(); count > 0; --count) {
+      if (!turn.may_go_on()) return;  // and nobody has lost his place
+      const Table& table = tables_.front();
+      if (is_slow(table.relation) != slow || !IsDue(table, must_yield, turn.now_ms)) {
+        Rotate();
+      } else if (!RetryFirst(deliver, turn)) {
+        return;
+      }
     }
-    const Drained drained = Drain(deliver, turn.may_go_on);
-    if (drained == Drained::kAll) {
-      tables_.pop_front();
-      continue;
-    }
-    if (drained != Drained::kInterrupted) table.slow = drained == Drained::kUnfinished;
-    if (drained == Drained::kLocked || table.slow) LogLongWait(table, turn.now_ms);
-    Rotate();
-    if (drained == Drained::kLocked) {
-      next_lock_retry_ms_ = turn.now_ms + kRetryMs / static_cast<int64_t>(std::min(tables_.size(), kMaxShare));
-    }
-    return;
   }
 }
 

@@ -37,11 +37,11 @@ class Parking {
   void Append(StreamRow row);
 
   using Deliver = std::function<Dispatcher::Outcome(const StreamRow&, std::vector<Target>* judged)>;
-  using MustYield = std::function<bool(uint32_t relation)>;
-  bool IsDue(const MustYield& must_yield, int64_t now_ms) const;
-  // Asks again, table after table, those that are due.
-  void Retry(const Deliver& deliver, const MustYield& must_yield, const FeedTurn& turn);
-  // INT64_MAX: there is none. Of tables that take long it is now, when the stream is idle.
+  using Asks = std::function<bool(uint32_t relation)>;
+  bool IsDue(const Asks& must_yield, int64_t now_ms) const;
+  // Asks again, table after table, those that are due; first those that do not take long any more.
+  void Retry(const Deliver& deliver, const Asks& must_yield, const Asks& is_slow, const FeedTurn& turn);
+  // INT64_MAX: there is none. At once where a table takes long: whether it is due depends on what else is to be done.
   int64_t next_retry_ms() const;
 
  private:
@@ -54,7 +54,9 @@ class Parking {
     int64_t since_ms = 0;
   };
   enum class Drained : uint8_t { kAll, kLocked, kUnfinished, kInterrupted };
-  bool IsDue(const Table& table, const MustYield& must_yield, int64_t now_ms) const;
+  bool IsDue(const Table& table, const Asks& must_yield, int64_t now_ms) const;
+  // One table that is not done with is enough: false.
+  bool RetryFirst(const Deliver& deliver, const FeedTurn& turn);
   // The first table.
   Drained Drain(const Deliver& deliver, const std::function<bool()>& may_go_on);
   void Rotate();

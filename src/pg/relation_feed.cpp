@@ -61,6 +61,11 @@ void RelationFeed::Release() {
 }
 
 void RelationFeed::Unload() {
+  if (placed_ < seats_.size()) {
+    ++lost_placings_;
+  } else if (placed_ > 0) {
+    lost_placings_ = 0;
+  }
   index_.Clear();
   placed_ = 0;
   events_ = 0;

@@ -81,6 +81,9 @@ class RelationFeed {
   Seat* next_to_place() const { return placed_ < seats_.size() ? seats_[placed_].get() : nullptr; }
   void MarkPlaced() { ++placed_; }
   size_t places_left() const { return seats_.size() - placed_; }
+  // How often the places were forgotten before all seats had theirs, because the catalogs or the audiences had changed, since
+  // last they lasted until then: nothing would ever be delivered.
+  size_t lost_placings() const { return lost_placings_; }
 
   // Whether an audience matches by name. Cheap; needs no transaction.
   bool HasListeners();
@@ -141,6 +144,7 @@ class RelationFeed {
   EventMask events_ = 0;
   PredicateIndex index_;
   size_t placed_ = 0;  // seats before it are in the index
+  size_t lost_placings_ = 0;
   ParamListInfo params_ = nullptr;
   uint64_t params_transaction_ = 0;
 };

@@ -22,12 +22,13 @@ class Slice {
 
   Slice() : Slice(CoarseMs()) {}
   // What was begun before, and would have to be done again: it lasts as long once more at least.
-  explicit Slice(int64_t began_ms) : now_ms_(CoarseMs()), end_ms_(now_ms_ + std::max(kMs, now_ms_ - began_ms)) {}
+  explicit Slice(int64_t began_ms) {
+    const int64_t now_ms = CoarseMs();
+    end_ms_ = now_ms + std::max(kMs, now_ms - began_ms);
+  }
   bool ended() const { return CoarseMs() >= end_ms_; }
-  int64_t elapsed_ms() const { return CoarseMs() - now_ms_; }
 
  private:
-  int64_t now_ms_;
   int64_t end_ms_;
 };
 

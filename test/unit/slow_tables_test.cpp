@@ -76,6 +76,14 @@ TEST_F(SlowTablesTest, AFastChangeInBetweenChangesNothing) {
   EXPECT_TRUE(MustYield(kSlow));
 }
 
+// Something held it up, once.
+TEST_F(SlowTablesTest, ATableWhoseChangesAreFastAgainIsForgotten) {
+  Take(kSlow, SlowTables::kSlowMs);
+  EXPECT_TRUE(tables_.Has(kSlow));
+  for (int i = 0; i < 1000; ++i) Take(kSlow, i % 10 == 0 ? 4 : 0);
+  EXPECT_FALSE(tables_.Has(kSlow));
+}
+
 TEST_F(SlowTablesTest, ATableThatWasNotSlowForLongIsForgotten) {
   Take(kSlow, 1000);
   now_ += SlowTables::kForgetMs;
