@@ -68,12 +68,12 @@ bool FirstLine::StartPolling(Connection* connection) {
   if (uv_poll_init(loop_, poll.get(), connection->fd) != 0) return false;
   connection->poll = poll.release();
   connection->poll->data = connection;
-  uv_poll_start(connection->poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
+  uv_poll_start(connection->poll, UV_READABLE, [](uv_poll_t* handle, int status, int) {
     Connection* self = static_cast<Connection*>(handle->data);
     if (self == nullptr) return;
     FirstLine* owner = self->owner;
     try {
-      owner->OnReadable(self);
+      owner->OnReadable(self, status);
     } catch (...) {
       // No memory for one more client. Whatever is left of the connection ends with its time.
     }
@@ -81,9 +81,13 @@ bool FirstLine::StartPolling(Connection* connection) {
   return true;
 }
 
-void FirstLine::OnReadable(Connection* connection) {
+// After an error libuv looks no more: what has come until then is all. libwebsockets finds the error, too.
+void FirstLine::OnReadable(Connection* connection, int status) {
   RequestLine line;
-  if (Peek(connection, &line) == Look::kDone) Finish(connection, std::move(line));
+  const bool done = Peek(connection, &line) == Look::kDone;
+  if (!done && status == 0) return;
+  if (!done) line.malformed = true;
+  Finish(connection, std::move(line));
 }
 
 FirstLine::Look FirstLine::Peek(Connection* connection, RequestLine* line) {

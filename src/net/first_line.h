@@ -42,7 +42,7 @@ class FirstLine {
 
   enum class Look : uint8_t { kMore, kDone };
   Look Peek(Connection* connection, RequestLine* line);
-  void OnReadable(Connection* connection);
+  void OnReadable(Connection* connection, int status);
   bool StartPolling(Connection* connection);
   void Finish(Connection* connection, RequestLine line);
 

@@ -6,6 +6,7 @@
 
 #include "pg/interrupts.h"
 #include "pg/settings.h"
+#include "pg/watchdog.h"
 
 #include "pg/pg.h"
 
@@ -14,7 +15,6 @@ extern "C" {
 #include "executor/spi.h"
 #include "pgstat.h"
 #include "utils/guc.h"
-#include "utils/timeout.h"
 }
 
 namespace realtime {
@@ -102,20 +102,16 @@ int64_t Execute(const char* sql, int retention_minutes) {
   return number;
 }
 
-// statement_timeout does not act by itself in a worker, but its timer does. A cancel that comes too late concerns nobody,
-// unless it is a shutdown's.
+// statement_timeout does not act in a worker, and its one cancel could be caught: event triggers, and triggers on
+// realtime.messages, are run by what is done here.
 bool RunBounded(const Task& task, int64_t* number, PgError* error) {
   const int minutes = guc::MessageRetentionMinutes();
   pgstat_report_activity(STATE_RUNNING, task.sql);
-  bool done = InTransaction(
-      [&] {
-        enable_timeout_after(STATEMENT_TIMEOUT, kTaskMs);
-        *number = Execute(task.sql, minutes);
-        disable_timeout(STATEMENT_TIMEOUT, false);
-      },
-      error);
-  disable_timeout(STATEMENT_TIMEOUT, false);
-  if (!shutdown_requested) QueryCancelPending = false;
+  watchdog::OpenBatch(kTaskMs);
+  watchdog::StartCheck();
+  const bool done = InTransaction([&] { *number = Execute(task.sql, minutes); }, error);
+  watchdog::FinishCheck();
+  watchdog::CloseBatch();
   pgstat_report_activity(STATE_IDLE, nullptr);
   return done;
 }

@@ -93,11 +93,12 @@ void Register() {
   g_page_size = sysconf(_SC_PAGESIZE);
 }
 
-void OpenBatch() {
+void OpenBatch() { OpenBatch(guc::PolicyTimeoutMs()); }
+
+void OpenBatch(int limit_ms) {
   if (g_open) return;
-  int limit = guc::PolicyTimeoutMs();
-  int tick = std::clamp(limit / kTicksPerLimit, kShortestTickMs, kLongestTickMs);
-  g_limit_ticks = (limit + tick - 1) / tick;
+  int tick = std::clamp(limit_ms / kTicksPerLimit, kShortestTickMs, kLongestTickMs);
+  g_limit_ticks = (limit_ms + tick - 1) / tick;
   enable_timeout_every(g_timeout_id, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), tick), tick);
   g_open = true;
 }

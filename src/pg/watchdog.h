@@ -16,8 +16,9 @@ namespace realtime::watchdog {
 // Once, at worker start, after the signal handlers are in place.
 void Register();
 
-// A batch opens (the timer starts, with realtime.policy_timeout as limit) and closes. Cheap when already open.
+// A batch opens (the timer starts, with realtime.policy_timeout as limit, or another one) and closes. Cheap when already open.
 void OpenBatch();
+void OpenBatch(int limit_ms);
 void CloseBatch();
 
 // Around each evaluation. Finish also clears a cancel that came too late to matter; call it on the error path as well.

@@ -2,6 +2,7 @@
 //
 // The Worker lives on the heap and is never destroyed: a FATAL leaves through proc_exit past every C++ frame, so the ends
 // that matter are made in exit callbacks instead of destructors.
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <exception>
@@ -65,6 +66,11 @@ void FixSession() {
   }
 }
 
+// Policies may read foreign tables (postgres_fdw) or call dblink. While libpq connects in PostgreSQL 15, nothing can interrupt
+// it, no time limit and no shutdown: a host that takes the connection and is silent would hold the worker for ever. Two
+// seconds is the least that libpq knows; a server's own connect_timeout counts instead.
+void LimitConnecting() { setenv("PGCONNECT_TIMEOUT", "2", 0); }
+
 void Main() {
   worker = new Worker;
   // Only now: the callback must find a worker that is whole.
@@ -86,6 +92,7 @@ void realtime_worker_main(Datum /*argument*/) {
   realtime::ConnectToDatabase();
   realtime::watchdog::Register();
   realtime::FixSession();
+  realtime::LimitConnecting();  // before there is another thread
   try {
     realtime::Main();
   } catch (const std::exception& e) {

@@ -1,8 +1,12 @@
 // What is bounded before anybody has shown a token: connections of an address, unfinished ones, memory for what is announced.
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
+#include <filesystem>
+#include <iterator>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "net/address.h"
@@ -20,6 +24,10 @@ size_t ResidentBytes() {
   if (file == nullptr || fscanf(file, "%ld %ld", &pages, &resident) != 2) resident = 0;
   if (file != nullptr) fclose(file);
   return static_cast<size_t>(resident) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+size_t OpenFiles() {
+  return static_cast<size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
 }
 
 TEST(AddressTest, BlocksContainWhatTheySay) {
@@ -89,6 +97,25 @@ TEST_F(AdmissionTest, SilentConnectionsMakeRoomForOthers) {
   int64_t start = NowMs();
   while (!Serves()) ASSERT_LT(NowMs() - start, 8000) << "less than the silent ones' time";
   EXPECT_TRUE(silent.front()->WaitForEnd(1000)) << "the oldest has gone";
+}
+
+// A part of a line and the reset, both before the server looks: the event loop looks no more after an error.
+TEST_F(AdmissionTest, ConnectionsThatAreResetInTheirFirstLineAreClosedAtOnce) {
+  StartServer();
+  const size_t before = OpenFiles();
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 300; ++i) {
+    clients.push_back(std::make_unique<Client>());
+    ASSERT_TRUE(clients.back()->Connect(port_));
+  }
+  ASSERT_TRUE(Serves()) << "all of them have been accepted";
+  for (auto& client : clients) {
+    client->SendRaw("GET /realtime");
+    client->Reset();
+  }
+  const int64_t start = NowMs();
+  while (OpenFiles() > before + 3 && NowMs() - start < 3000) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_LE(OpenFiles(), before + 3) << "the others wait for their time-out";
 }
 
 TEST_F(AdmissionTest, PagesOfOtherOriginsAreRefused) {

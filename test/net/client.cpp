@@ -82,6 +82,12 @@ void Client::Disconnect() {
   used_ = 0;
 }
 
+void Client::Reset() {
+  const linger at_once{1, 0};
+  setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  Disconnect();
+}
+
 bool Client::SendRaw(std::string_view bytes) {
   if (tls_ == nullptr) return SendUnencrypted(bytes);
   return SendUnencrypted(tls_->Encrypt(bytes));

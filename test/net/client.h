@@ -33,6 +33,7 @@ class Client {
   bool Prepare();
   bool Connect(int port, const std::string& address = "127.0.0.1", int receive_buffer = 0);
   void Disconnect();
+  void Reset();  // the server's next look finds an error instead of the end
 
   bool SendRaw(std::string_view bytes);  // with TLS: encrypted
   bool SendUnencrypted(std::string_view bytes);

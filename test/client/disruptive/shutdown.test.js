@@ -5,6 +5,7 @@ const assert = require('node:assert/strict');
 const { withTable, connect, sql, rows, one, uniqueName } = require('../lib/sql');
 const { cleanup } = require('../lib/cleanup');
 const { makeClient, subscribe, table } = require('../lib/clients');
+const { Cluster } = require('../lib/cluster');
 const { RawClient } = require('../lib/raw');
 const { serving, waitForWorker, withSetting } = require('../lib/server');
 const { Log } = require('../lib/log');
@@ -83,4 +84,35 @@ test('a policy that cannot be cancelled ends the worker with FATAL; all others l
   await recording.event((event) => event.new.id === 1);
   const slots = await rows("select active from pg_replication_slots where slot_name like 'realtime%'");
   assert.deepEqual(slots, [{ active: true }], 'one slot, the new one');
+});
+
+test('an event trigger that catches every cancellation while partitions are made: the worker gives up, and can be ended', async (t) => {
+  const cluster = await Cluster.start(t);
+  await cluster.serving();
+  const pidOf = async () => (await cluster.sql('select pid from realtime.stat_worker'))[0]?.pid;
+  const first = await pidOf();
+  await cluster.sql(`create function stubborn() returns event_trigger language plpgsql as $$
+      begin
+        while current_setting('application_name') = 'realtime' loop
+          begin perform pg_sleep(60); exception when query_canceled then null; end;
+        end loop;
+      end $$;
+    create event trigger stubborn on ddl_command_end execute function stubborn();
+    alter extension realtime drop table realtime.messages_${new Date().toISOString().slice(0, 10).replaceAll('-', '_')};
+    drop table realtime.messages_${new Date().toISOString().slice(0, 10).replaceAll('-', '_')}`);
+  const makes = (pid) => waitFor(async () => (await cluster.sql(
+    `select from pg_stat_activity where pid = ${pid} and query ~ 'make_message_partitions' and wait_event = 'PgSleep'`)).length > 0, 'the trigger');
+  const ended = (pid, limit) => waitFor(async () => (await cluster.sql(`select from pg_stat_activity where pid = ${pid}`)).length === 0,
+    `worker ${pid} to end`, limit);
+  await cluster.sql(`select pg_terminate_backend(${first})`);
+  await ended(first, kLimit);
+  const second = await waitFor(async () => [await pidOf()].find((pid) => pid && pid !== first), 'the next worker');
+  await makes(second);
+  await ended(second, 15000);
+  const third = await waitFor(async () => [await pidOf()].find((pid) => pid && pid !== second), 'the worker after it');
+  await makes(third);
+  await cluster.sql(`select pg_terminate_backend(${third})`);
+  await ended(third, kLimit);
+  await cluster.sql('drop event trigger stubborn');
+  await cluster.serving();
 });
