@@ -87,6 +87,7 @@ class Feed::Impl {
   CatchUp::Front Front() const;
 
   Dispatcher dispatcher_;
+  const Parking::Asks is_slow_ = [this](uint32_t relation) { return dispatcher_.IsSlow(relation); };
   bool catch_up_first_ = false;
   bool caught_up_ = true;  // nobody who catches up could go on at once
   History history_;
@@ -158,8 +159,8 @@ void Feed::Impl::OnBegin(const PgoutputMessage& message) {
   commit_->confirmable_lsn = handed_over_;
   dispatcher_.NeedSnapshot();
   skipping_ = commit_->lsn <= last_commit_lsn_;
-  // The same WAL decodes to the same rows in the same order.
-  if (commit_->lsn != broken_lsn_) rows_.to_skip = broadcasts_.to_skip = 0;
+  // The same WAL decodes to the same rows in the same order. Older commits may come again before the one that was cut off.
+  if (commit_->lsn != broken_lsn_ && !skipping_) rows_.to_skip = broadcasts_.to_skip = 0;
   rows_.read = broadcasts_.read = 0;
   messages_.OnBegin(commit_->xid);
   if (skipping_) return;
@@ -279,11 +280,11 @@ void Feed::Impl::RetryParked(const FeedTurn& turn) {
   if (!parking_.IsDue(must_yield, turn.now_ms)) return;
   dispatcher_.NeedSnapshot();
   auto deliver = [this](const StreamRow& row, std::vector<Target>* judged) { return DeliverParked(row, judged); };
-  parking_.Retry(deliver, must_yield, [this](uint32_t relation) { return dispatcher_.IsSlow(relation); }, turn);
+  parking_.Retry(deliver, must_yield, is_slow_, turn);
 }
 
 bool Feed::Impl::Work(const FeedTurn& turn) {
-  dispatcher_.SetStreamIdle(turn.stream_idle && caught_up_);
+  dispatcher_.SetStreamIdle(turn.stream_idle && caught_up_ && !parking_.HasReady(is_slow_));
   // Either may use up the turn.
   catch_up_first_ = !catch_up_first_;
   if (!catch_up_first_) RetryParked(turn);
@@ -361,7 +362,7 @@ void Feed::Impl::OnStreamStart(bool new_slot, bool carries_changes) {
     last_commit_lsn_ = handed_over_ = broken_lsn_ = 0;
     // No position of the earlier slot is one of this slot: it does not move until they are dealt with, or it is at risk.
     parking_.ForgetPositions();
-  } else if (in_transaction_) {
+  } else if (in_transaction_ && !skipping_) {
     for (RowCount* count : {&rows_, &broadcasts_}) {
       if (commit_->lsn != broken_lsn_ || count->read > count->to_skip) count->to_skip = count->read;
     }

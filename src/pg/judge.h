@@ -71,7 +71,7 @@ class Judge {
 
  private:
   Progress RunAll(RelationFeed* feed, JudgedChange* change, std::vector<Candidate>* candidates, int64_t began_ms);
-  bool MustFinishPlaces(RelationFeed* feed, size_t placed);
+  bool MustFinishPlaces(RelationFeed* feed, size_t placed, int64_t elapsed_ms);
   SeatPlace PlaceByFilter(const Table& table, const Seat& seat);
   SeatPlace PlaceByPolicy(RelationFeed* feed, Seat* seat);
   SeatPlace PlaceOf(RelationFeed* feed, Seat* seat);

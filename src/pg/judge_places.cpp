@@ -1,4 +1,5 @@
 // Where a table's seats are found by a row's values: what their filters and policies demand of it.
+#include "pg/interrupts.h"
 #include "pg/judge.h"
 #include "pg/slice.h"
 #include "pg/watchdog.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kMaxLostPlacings = 3;
 constexpr size_t kFastPlaces = 20;  // of a slice
+constexpr int64_t kMaxPlacingMs = 1000;
 
 }  // namespace
 
@@ -55,20 +57,22 @@ SeatPlace Judge::PlaceOf(RelationFeed* feed, Seat* seat) {
 }
 
 // A slice is over. False: the places found so far last until the next. But where they were lost again and again before all were
-// found, it goes on to the end; and the rest is asked for every row, if that takes long.
-bool Judge::MustFinishPlaces(RelationFeed* feed, size_t placed) {
+// found, it goes on; and the rest is asked for every row, if that takes long.
+bool Judge::MustFinishPlaces(RelationFeed* feed, size_t placed, int64_t elapsed_ms) {
   if (feed->lost_placings() < kMaxLostPlacings) return false;
-  if (placed >= kFastPlaces) return true;
+  if (placed >= kFastPlaces && elapsed_ms < kMaxPlacingMs && !shutdown_requested) return true;
   for (; Seat* seat = feed->next_to_place(); feed->MarkPlaced()) feed->index().Add(seat, {});
   return true;
 }
 
 Readiness Judge::PlaceSeats(RelationFeed* feed) {
+  const int64_t began_ms = CoarseMs();
   Slice slice;
   size_t before = feed->places_left();
   while (feed->next_to_place() != nullptr) {
     if (slice.ended()) {
-      if (!MustFinishPlaces(feed, before - feed->places_left())) return Readiness::kUnfinished;
+      const size_t placed = before - feed->places_left();
+      if (!MustFinishPlaces(feed, placed, CoarseMs() - began_ms)) return Readiness::kUnfinished;
       slice = Slice();
       before = feed->places_left();
       continue;

@@ -132,16 +132,22 @@ bool Parking::RetryFirst(const Deliver& deliver, const FeedTurn& turn) {
   return false;
 }
 
+bool Parking::HasReady(const Asks& is_slow) const {
+  return std::any_of(tables_.begin(), tables_.end(),
+                     [&](const Table& table) { return table.slow && !is_slow(table.relation); });
+}
+
 void Parking::Retry(const Deliver& deliver, const Asks& must_yield, const Asks& is_slow, const FeedTurn& turn) {
-  for (const bool slow : {false, true}) {
-    for (size_t count = tables_.size(); count > 0; --count) {
-      if (!turn.may_go_on()) return;  // and nobody has lost his place
-      const Table& table = tables_.front();
-      if (is_slow(table.relation) != slow || !IsDue(table, must_yield, turn.now_ms)) {
-        Rotate();
-      } else if (!RetryFirst(deliver, turn)) {
-        return;
-      }
+  slow_first_ = !slow_first_;
+  for (const bool slow : {slow_first_, !slow_first_}) {
+    for (;;) {
+      if (!turn.may_go_on()) return;
+      auto next = std::find_if(tables_.begin(), tables_.end(), [&](const Table& table) {
+        return is_slow(table.relation) == slow && IsDue(table, must_yield, turn.now_ms);
+      });
+      if (next == tables_.end()) break;
+      std::rotate(tables_.begin(), next, next + 1);  // those that are passed over keep their places
+      if (!RetryFirst(deliver, turn)) return;
     }
   }
 }

@@ -39,7 +39,9 @@ class Parking {
   using Deliver = std::function<Dispatcher::Outcome(const StreamRow&, std::vector<Target>* judged)>;
   using Asks = std::function<bool(uint32_t relation)>;
   bool IsDue(const Asks& must_yield, int64_t now_ms) const;
-  // Asks again, table after table, those that are due; first those that do not take long any more.
+  // Whether a table waits that does not take long any more.
+  bool HasReady(const Asks& is_slow) const;
+  // Asks again, table after table, those that are due; those that take long and the others by turns.
   void Retry(const Deliver& deliver, const Asks& must_yield, const Asks& is_slow, const FeedTurn& turn);
   // INT64_MAX: there is none. At once where a table takes long: whether it is due depends on what else is to be done.
   int64_t next_retry_ms() const;
@@ -66,6 +68,7 @@ class Parking {
   size_t rows_ = 0;
   size_t bytes_ = 0;
   int64_t next_lock_retry_ms_ = 0;
+  bool slow_first_ = true;
 };
 
 }  // namespace realtime

@@ -80,7 +80,10 @@ void OnTick() {
   if (g_seen_ticks <= g_limit_ticks && !g_outgrown && !shutdown_requested) return;
   g_cancelled = true;
   QueryCancelPending = true;
-  if (++g_cancels > Patience()) ProcDiePending = true;
+  // Not what cannot be cancelled now: a commit that waits for the disk, say.
+  // (PostgreSQL holds interrupts once itself around this handler.)
+  const bool could_be = InterruptHoldoffCount <= 1 && CritSectionCount == 0;
+  if (could_be && ++g_cancels > Patience()) ProcDiePending = true;
   InterruptPending = true;
   SetLatch(MyLatch);
 }

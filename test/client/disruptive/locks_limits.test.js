@@ -54,6 +54,23 @@ test('what waits survives broken streams, once and in order', async (t) => {
   assert.deepEqual(witness.values(), upTo(6));
 });
 
+// Older commits come again before the one that was cut off.
+test('a stream that breaks in the midst of a commit while older ones are not confirmed brings everything once and in order', async (t) => {
+  const { members, guarded, free, waiting, witness } = await waitingScene(t);
+  const holder = await lock(t, members);
+  await parked(guarded, witness, free, 1);
+  for (let id = 2; id <= 5; id += 1) await passes(free, witness, id);
+  await sql(`insert into ${free.quoted} select generate_series(6, 100000)`);
+  await witness.count(100);
+  await breakStream();
+  assert.ok(witness.events.length < 100000, 'the stream broke too late');
+  await witness.count(100000, 60000);
+  await passes(free, witness, 100001);
+  assert.deepEqual(witness.values(), upTo(100001));
+  await holder.query('commit');
+  await waiting.count(1);
+});
+
 test('with realtime.max_parked_size reached the stream stops, says which table it is, and then everything arrives', async (t) => {
   await withSetting(t, 'realtime.max_parked_size', '64kB');
   const { members, guarded, free, waiting, witness } = await waitingScene(t);
