@@ -116,9 +116,7 @@ bool CatchUp::Run(const Front& front, const FeedTurn& turn) {
   if (!jobs_.empty()) dispatcher_->NeedSnapshot();
   if (jobs_.empty()) not_before_ms_.clear();
   for (size_t count = jobs_.size(); count > 0 && !interrupted; --count) {
-    // Whoever has had no time keeps his place.
-    interrupted = !turn.may_go_on();
-    if (interrupted) break;
+    if (!turn.may_go_on()) return false;  // and nobody has lost his place
     Job job = jobs_.front();
     jobs_.pop_front();
     Step step = Step::kWaiting;

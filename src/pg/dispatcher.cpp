@@ -8,8 +8,8 @@
 #include "pg/generated.h"
 #include "pg/invalidation.h"
 #include "pg/log.h"
+#include "pg/monotonic.h"
 #include "pg/row_json.h"
-#include "pg/slice.h"
 #include "pg/watchdog.h"
 
 namespace realtime {

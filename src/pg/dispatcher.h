@@ -32,8 +32,7 @@ class Dispatcher {
   Outcome DeliverTo(const std::shared_ptr<Audience>& audience, Target target, RelationFeed* feed, const RowChange& row,
                     const StreamPosition& position);
 
-  // Whether the table's rows take so long that others are to have their turn first. Not while
-  // nobody else waits.
+  // Whether the table's rows take so long that others are to have their turn first. Not while nobody else waits.
   bool MustYield(uint32_t relation);
   bool IsSlow(uint32_t relation) const { return slow_.Has(relation); }
   void SetStreamIdle(bool idle) { stream_idle_ = idle; }

@@ -87,7 +87,6 @@ class Feed::Impl {
   CatchUp::Front Front() const;
 
   Dispatcher dispatcher_;
-  const Parking::Asks is_slow_ = [this](uint32_t relation) { return dispatcher_.IsSlow(relation); };
   bool catch_up_first_ = false;
   bool caught_up_ = true;  // nobody who catches up could go on at once
   History history_;
@@ -276,15 +275,14 @@ CatchUp::Front Feed::Impl::Front() const {
 }
 
 void Feed::Impl::RetryParked(const FeedTurn& turn) {
-  auto must_yield = [this](uint32_t relation) { return dispatcher_.MustYield(relation); };
-  if (!parking_.IsDue(must_yield, turn.now_ms)) return;
+  if (!parking_.IsDue(&dispatcher_, turn.now_ms)) return;
   dispatcher_.NeedSnapshot();
   auto deliver = [this](const StreamRow& row, std::vector<Target>* judged) { return DeliverParked(row, judged); };
-  parking_.Retry(deliver, must_yield, is_slow_, turn);
+  parking_.Retry(deliver, &dispatcher_, turn);
 }
 
 bool Feed::Impl::Work(const FeedTurn& turn) {
-  dispatcher_.SetStreamIdle(turn.stream_idle && caught_up_ && !parking_.HasReady(is_slow_));
+  dispatcher_.SetStreamIdle(turn.stream_idle && caught_up_ && !parking_.HasReady(dispatcher_));
   // Either may use up the turn.
   catch_up_first_ = !catch_up_first_;
   if (!catch_up_first_) RetryParked(turn);

@@ -269,21 +269,24 @@ Judge::Progress Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vec
         },
         &error);
     if (done) continue;
-    const bool locked = batch_->LockedOut(error);
-    ForgetStates();
-    batch_->Abort();
     Candidate& failed = (*candidates)[next];
     failed.seat->filter.NoteError();
-    failed.seat->own_policy.reset();
-    if (locked) return Progress::kLocked;
+    if (RecoverFrom(error, failed.seat)) return Progress::kLocked;
     failed.verdict = Verdict::kFailed;
     ReportFailure(*feed, *failed.seat, error);
-    // Everything of the row that lived in the transaction is gone.
     if (!batch_->Open(false)) return Progress::kAll;
     change->Rebind(feed->Params(batch_));
     ++next;
   }
   return Progress::kAll;
+}
+
+bool Judge::RecoverFrom(const PgError& error, Seat* seat) {
+  const bool locked = batch_->LockedOut(error);
+  ForgetStates();
+  batch_->Abort();
+  seat->own_policy.reset();
+  return locked;
 }
 
 void Judge::EndStates() {

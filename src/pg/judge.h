@@ -85,6 +85,8 @@ class Judge {
   void KeepState(Seat* seat, bool was_live);
   bool Supply(const std::vector<AttrNumber>& columns, TableRow* row, JudgedChange* change);
   void EnterScope(const Seat& seat);
+  // After an error while the seat was asked: everything that lived in the transaction is gone. True: somebody holds a lock.
+  bool RecoverFrom(const PgError& error, Seat* seat);
   void ReportFailure(const RelationFeed& feed, const Seat& seat, const PgError& error);
 
   Batch* batch_;

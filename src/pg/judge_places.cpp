@@ -93,11 +93,7 @@ Readiness Judge::PlaceSeats(RelationFeed* feed) {
         },
         &error);
     if (done) continue;
-    const bool locked = batch_->LockedOut(error);
-    ForgetStates();
-    batch_->Abort();
-    feed->next_to_place()->own_policy.reset();
-    if (locked) return Readiness::kLocked;
+    if (RecoverFrom(error, feed->next_to_place())) return Readiness::kLocked;
     // What raises here raises for each row too, and is reported then.
     feed->index().Add(feed->next_to_place(), {});
     feed->MarkPlaced();

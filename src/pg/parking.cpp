@@ -99,13 +99,13 @@ void Parking::Rotate() {
 }
 
 // What is slow waits for the others' turn only, what is locked is asked now and then.
-bool Parking::IsDue(const Table& table, const Asks& must_yield, int64_t now_ms) const {
-  return (table.slow || now_ms >= next_lock_retry_ms_) && !must_yield(table.relation);
+bool Parking::IsDue(const Table& table, Dispatcher* dispatcher, int64_t now_ms) const {
+  return (table.slow || now_ms >= next_lock_retry_ms_) && !dispatcher->MustYield(table.relation);
 }
 
-bool Parking::IsDue(const Asks& must_yield, int64_t now_ms) const {
+bool Parking::IsDue(Dispatcher* dispatcher, int64_t now_ms) const {
   return std::any_of(tables_.begin(), tables_.end(),
-                     [&](const Table& table) { return IsDue(table, must_yield, now_ms); });
+                     [&](const Table& table) { return IsDue(table, dispatcher, now_ms); });
 }
 
 int64_t Parking::next_retry_ms() const {
@@ -132,18 +132,18 @@ bool Parking::RetryFirst(const Deliver& deliver, const FeedTurn& turn) {
   return false;
 }
 
-bool Parking::HasReady(const Asks& is_slow) const {
+bool Parking::HasReady(const Dispatcher& dispatcher) const {
   return std::any_of(tables_.begin(), tables_.end(),
-                     [&](const Table& table) { return table.slow && !is_slow(table.relation); });
+                     [&](const Table& table) { return table.slow && !dispatcher.IsSlow(table.relation); });
 }
 
-void Parking::Retry(const Deliver& deliver, const Asks& must_yield, const Asks& is_slow, const FeedTurn& turn) {
+void Parking::Retry(const Deliver& deliver, Dispatcher* dispatcher, const FeedTurn& turn) {
   slow_first_ = !slow_first_;
   for (const bool slow : {slow_first_, !slow_first_}) {
     for (;;) {
       if (!turn.may_go_on()) return;
       auto next = std::find_if(tables_.begin(), tables_.end(), [&](const Table& table) {
-        return is_slow(table.relation) == slow && IsDue(table, must_yield, turn.now_ms);
+        return dispatcher->IsSlow(table.relation) == slow && IsDue(table, dispatcher, turn.now_ms);
       });
       if (next == tables_.end()) break;
       std::rotate(tables_.begin(), next, next + 1);  // those that are passed over keep their places

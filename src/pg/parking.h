@@ -37,12 +37,11 @@ class Parking {
   void Append(StreamRow row);
 
   using Deliver = std::function<Dispatcher::Outcome(const StreamRow&, std::vector<Target>* judged)>;
-  using Asks = std::function<bool(uint32_t relation)>;
-  bool IsDue(const Asks& must_yield, int64_t now_ms) const;
+  bool IsDue(Dispatcher* dispatcher, int64_t now_ms) const;
   // Whether a table waits that does not take long any more.
-  bool HasReady(const Asks& is_slow) const;
+  bool HasReady(const Dispatcher& dispatcher) const;
   // Asks again, table after table, those that are due; those that take long and the others by turns.
-  void Retry(const Deliver& deliver, const Asks& must_yield, const Asks& is_slow, const FeedTurn& turn);
+  void Retry(const Deliver& deliver, Dispatcher* dispatcher, const FeedTurn& turn);
   // INT64_MAX: there is none. At once where a table takes long: whether it is due depends on what else is to be done.
   int64_t next_retry_ms() const;
 
@@ -56,7 +55,7 @@ class Parking {
     int64_t since_ms = 0;
   };
   enum class Drained : uint8_t { kAll, kLocked, kUnfinished, kInterrupted };
-  bool IsDue(const Table& table, const Asks& must_yield, int64_t now_ms) const;
+  bool IsDue(const Table& table, Dispatcher* dispatcher, int64_t now_ms) const;
   // One table that is not done with is enough: false.
   bool RetryFirst(const Deliver& deliver, const FeedTurn& turn);
   // The first table.

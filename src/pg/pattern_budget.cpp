@@ -1,9 +1,9 @@
 #include "pg/pattern_budget.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "core/rate_limit.h"
+#include "pg/monotonic.h"
 #include "pg/settings.h"
 
 namespace realtime {
@@ -19,28 +19,22 @@ bool g_full = true;  // nothing was taken since it was: the usual case, which as
 // As long as four checks may take.
 Rate Account() { return {kShareMs, 1000, 4.0 * std::max(guc::PolicyTimeoutMs(), 1)}; }
 
-// Not of the wall clock, which may be set back.
-int64_t NowUs() {
-  auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-}
-
 }  // namespace
 
 bool PatternTimer::MayTry() const {
   if (g_full) return true;
   const Rate account = Account();
-  const double level = g_account.Level(account, NowUs() / 1000);
+  const double level = g_account.Level(account, MonotonicUs() / 1000);
   g_full = level >= account.burst;
   if (last_us_ < 0) return level > 0;
   return level > (last_us_ > kSlowUs ? account.burst / 2 : -account.burst / 2);
 }
 
-void PatternTimer::Start() { started_us_ = NowUs(); }
+void PatternTimer::Start() { started_us_ = MonotonicUs(); }
 
 void PatternTimer::Stop() {
   if (started_us_ == 0) return;
-  const int64_t now_us = NowUs();
+  const int64_t now_us = MonotonicUs();
   last_us_ = now_us - started_us_;
   started_us_ = 0;
   if (last_us_ <= kUsualUs) return;

@@ -2,19 +2,12 @@
 #ifndef REALTIME_PG_SLICE_H_
 #define REALTIME_PG_SLICE_H_
 
-#include <ctime>
-
 #include <algorithm>
 #include <cstdint>
 
-namespace realtime {
+#include "pg/monotonic.h"
 
-// A clock with steps of some milliseconds, which is enough to tell what is slow, and costs less than a check of a policy.
-inline int64_t CoarseMs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1000000;
-}
+namespace realtime {
 
 class Slice {
  public:

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "core/pgoutput.h"
+#include "pg/monotonic.h"
 #include "pg/settings.h"
 #include "pg/slot.h"
 #include "pg/stat.h"
-#include "worker/monotonic.h"
 
 #include "pg/pg.h"
 

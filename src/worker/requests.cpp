@@ -6,8 +6,8 @@
 #include "pg/interrupts.h"
 #include "pg/log.h"
 #include "pg/message_store.h"
+#include "pg/monotonic.h"
 #include "pg/settings.h"
-#include "worker/monotonic.h"
 #include "worker/worker.h"
 
 namespace realtime {

@@ -5,9 +5,9 @@
 
 #include "pg/guard.h"
 #include "pg/interrupts.h"
+#include "pg/monotonic.h"
 #include "pg/settings.h"
 #include "pg/stat.h"
-#include "worker/monotonic.h"
 
 #include "pg/pg.h"
 

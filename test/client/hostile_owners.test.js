@@ -3,22 +3,12 @@
 // busy with their definitions.
 const test = require('node:test');
 const assert = require('node:assert/strict');
-const { withTable, withRole, withSchema, publish, sql, one, connect } = require('./lib/sql');
+const { withTable, withOwner, publish, sql, one, connect } = require('./lib/sql');
 const { makeClient, subscribe, watch, table } = require('./lib/clients');
 const { userToken } = require('./lib/token');
 
 const user = (i) => `cccccccc-0000-4000-8000-${String(i).padStart(12, '0')}`;
 const listen = async (t, bindings) => subscribe(await makeClient(t, { token: userToken(user(1)) }), bindings);
-
-// A role without any rights that may create in a schema of its own, and a connection as that role.
-async function withOwner(t) {
-  const owner = await withRole(t);
-  const schema = await withSchema(t);
-  await sql(`grant create, usage on schema ${schema} to ${owner}; grant usage on schema auth to ${owner}`);
-  const hostile = await connect(t);
-  await hostile.query(`set session authorization ${owner}`);
-  return { owner, schema, hostile };
-}
 
 // Who it is that runs a function: as a value, and by NOTIFY, which a read-only transaction may.
 async function withSpy(t, schema) {
@@ -34,7 +24,7 @@ const kSettings = ['', 'set search_path = pg_catalog'];
 for (const settings of kSettings) {
   const how = settings ? ', with settings of their own' : '';
   test(`functions and types of others, in a superuser's table, gain nothing by it${how}`, async (t) => {
-    const { schema, hostile } = await withOwner(t);
+    const { schema, attacker: hostile } = await withOwner(t);
     const spy = await withSpy(t, schema);
     const body = (result) => `language plpgsql immutable ${settings} as $$ begin ${spy.tell} return ${result}; end $$`;
     await hostile.query(`
@@ -59,7 +49,7 @@ for (const settings of kSettings) {
 }
 
 test("a superuser's own functions work in his table, and those that bring their own rights", async (t) => {
-  const { owner, schema, hostile } = await withOwner(t);
+  const { owner, schema, attacker: hostile } = await withOwner(t);
   const who = (kind) => `returns text language plpgsql immutable ${kind} as $$ begin return current_user; end $$`;
   await sql(`create function ${schema}.mine(int) ${who('')}; create function ${schema}.mine_too(int) ${who('set search_path = pg_catalog')}`);
   await hostile.query(`create function ${schema}.theirs(int) ${who('security definer')}`);
@@ -73,7 +63,7 @@ test("a superuser's own functions work in his table, and those that bring their 
 
 // A table of a hostile owner with one policy that calls a function with this body.
 async function hostileTable(t, body) {
-  const { schema, hostile } = await withOwner(t);
+  const { schema, attacker: hostile } = await withOwner(t);
   await hostile.query(`create table ${schema}.victims (id int primary key); grant select on ${schema}.victims to authenticated;
     create function ${schema}.attack() returns boolean language plpgsql as $f$ begin ${body} return true; end $f$;
     alter table ${schema}.victims enable row level security;
@@ -99,7 +89,7 @@ test('what a policy function writes to a large object is not there afterwards', 
 // A policy's function that is wrongly declared IMMUTABLE is called while the policy is planned, and only then: each call is a
 // plan that was made anew, with everything else that is known of the table.
 test('who defines and drops things all the time does not have the tables of others looked at again', async (t) => {
-  const { owner, schema, hostile } = await withOwner(t);
+  const { owner, schema, attacker: hostile } = await withOwner(t);
   const plans = [];
   const listener = await connect(t);
   listener.on('notification', (message) => plans.push(message.payload));
@@ -145,7 +135,7 @@ test('who defines and drops things all the time does not have the tables of othe
 });
 
 test('an error of any length is told and logged with its beginning', async (t) => {
-  const { schema, hostile } = await withOwner(t);
+  const { schema, attacker: hostile } = await withOwner(t);
   await hostile.query(`
     create function ${schema}.long(int) returns boolean language plpgsql as $$ begin
       if current_setting('application_name') = 'realtime' then raise exception 'é%', repeat('é', 20000000) using detail = repeat('d', 20000000); end if;

@@ -3,7 +3,7 @@
 // rights it works with.
 const test = require('node:test');
 const assert = require('node:assert/strict');
-const { withTable, withRole, withSchema, publish, sql, rows, connect } = require('./lib/sql');
+const { withTable, withSchema, withOwner, publish, sql, rows, connect } = require('./lib/sql');
 const { makeClient, subscribe, watch, table } = require('./lib/clients');
 const { userToken } = require('./lib/token');
 
@@ -101,16 +101,6 @@ test('rows are judged by the definitions that their own transaction made', async
   const leaked = recording.events.filter((event) => event.table === source.name);
   assert.equal(leaked.length, 0, `${leaked.length} of ${kRounds} rows`);
 });
-
-// A role without any rights that owns a schema, and a connection as that role.
-async function withOwner(t) {
-  const owner = await withRole(t);
-  const schema = await withSchema(t);
-  await sql(`grant create, usage on schema ${schema} to ${owner}; grant usage on schema auth to ${owner}`);
-  const attacker = await connect(t);
-  await attacker.query(`set session authorization ${owner}`);
-  return { owner, schema, attacker };
-}
 
 // The users that a function of the schema ran as in the worker: it tells by NOTIFY, which a read-only transaction may.
 async function withSpy(t, { schema, attacker }) {

@@ -108,11 +108,21 @@ async function withRole(t, attributes = 'nologin') {
   return name;
 }
 
+// A role without any rights that may create in a schema of its own, and a connection as that role.
+async function withOwner(t) {
+  const owner = await withRole(t);
+  const schema = await withSchema(t);
+  await sql(`grant create, usage on schema ${schema} to ${owner}; grant usage on schema auth to ${owner}`);
+  const attacker = await connect(t);
+  await attacker.query(`set session authorization ${owner}`);
+  return { owner, schema, attacker };
+}
+
 // The walsender that feeds the worker.
 const walsender = async () => (await rows("select pid from pg_stat_replication where application_name = 'realtime'"))[0]?.pid;
 const waitForWalsender = () => waitFor(walsender, 'the walsender of application_name realtime');
 
 module.exports = {
-  connect, sql, rows, one, transaction, publish, alterPublication, uniqueName, withTable, enableRls, withSchema, withRole,
+  connect, sql, rows, one, transaction, publish, alterPublication, uniqueName, withTable, enableRls, withSchema, withRole, withOwner,
   walsender, waitForWalsender,
 };
