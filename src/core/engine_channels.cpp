@@ -240,12 +240,18 @@ void Engine::Impl::Withdraw(Channel& channel) {
   channel.live = false;
 }
 
-// Answers to an earlier Subscribe than the last, and to channels that have ended, arrive late and mean nothing.
+// Answers to channels that have ended arrive late and mean nothing.
 void Engine::Impl::OnResult(const SubscribeResult& result) {
   auto found = channels_.find(result.channel);
   if (found == channels_.end()) return;
   Channel& channel = *found->second;
-  if (!channel.awaiting || channel.sequence != result.sequence) return;
+  if (!channel.awaiting) return;
+  if (channel.sequence != result.sequence) {
+    // A new token is on its way there. Until it arrives the bindings are served, and what they missed is told, under the
+    // earlier one.
+    if (result.outcome == SubscribeResult::Outcome::kLive) channel.live = true;
+    return;
+  }
   channel.awaiting = false;
 
   if (result.outcome == SubscribeResult::Outcome::kLive) {

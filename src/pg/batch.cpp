@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pg/failure_log.h"
 #include "pg/invalidation.h"
 #include "pg/log.h"
 #include "pg/watchdog.h"
@@ -86,7 +87,7 @@ bool Batch::Open(bool fresh_snapshot) {
   ++epoch_;
   if (!done) {
     Abort();
-    LogError("realtime could not start a transaction: " + error.Text());
+    if (failure_log::Due("transaction")) LogError("realtime could not start a transaction: " + error.Text());
     return false;
   }
   if (begin) ++transaction_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "core/wal_position.h"
@@ -32,8 +33,10 @@ std::string TooOldText(const ResumePoint& since, const History& history) {
 }  // namespace
 
 void CatchUp::Begin(const Subscribe& request, uint64_t end_lsn) {
+  std::unordered_set<uint32_t> begun;
   for (const Binding& binding : request.bindings) {
-    if (!binding.since) continue;
+    // Equal bindings have one id, and each change comes to them once.
+    if (!binding.since || !begun.insert(binding.id).second) continue;
     Job job{request.channel, binding.id, *binding.since, history_->FirstAfter(*binding.since), 0};
     if (job.since.commit_lsn > end_lsn) {
       output_(SystemNotice{true, "There is no position " + FormatWalPosition(job.since.commit_lsn) + " in this server's log yet, which ends at " +
@@ -90,11 +93,14 @@ CatchUp::Step CatchUp::Advance(Job* job, const Front& front, const FeedTurn& tur
   if (audience == nullptr) return Step::kGone;
   if (job->next < history_->begin()) {
     // What went meanwhile may all be from before the point.
-    if (!history_->Covers(job->since)) {
+    if (history_->Covers(job->since)) {
+      job->next = history_->begin();
+    } else {
+      // Live from here on, as soon as nothing is parked that it may have had already.
       TellTooOld(*job);
-      return Step::kCaughtUp;
+      job->since = front.point;
+      job->next = history_->end();
     }
-    job->next = history_->begin();
   }
   for (; job->next < history_->end(); ++job->next) {
     if (!turn.may_go_on()) return Step::kInterrupted;

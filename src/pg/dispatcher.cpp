@@ -40,16 +40,16 @@ void Dispatcher::EndBatch() {
 Readiness Dispatcher::OpenFor(RelationFeed* feed) {
   if (!snapshot_taken_) {
     judge_.EndStates();
-    if (!batch_.Open(true)) return Readiness::kGone;
+    if (!batch_.Open(true)) return Readiness::kLocked;
     snapshot_taken_ = true;
   } else if (!batch_.Open(false)) {
-    return Readiness::kGone;
+    return Readiness::kLocked;
   }
   // Planning may bring news of the catalogs.
   for (int attempt = 0; attempt < kMaxPrepareAttempts; ++attempt) {
     if (feed->IsCurrent()) return Readiness::kReady;
     judge_.EndStates();
-    if (!batch_.Open(false)) return Readiness::kGone;
+    if (!batch_.Open(false)) return Readiness::kLocked;
     Readiness readiness = feed->Prepare(&batch_);
     if (readiness == Readiness::kReady) readiness = judge_.PlaceSeats(feed);
     if (readiness != Readiness::kReady) return readiness;
@@ -101,27 +101,34 @@ void Dispatcher::FindCandidates(RelationFeed* feed, const StreamPosition& positi
   }
 }
 
-void Dispatcher::Emit(RelationFeed* feed, const StreamPosition& position) {
+// Values of some types are made by code, which may have to wait for a lock: nothing is handed over before all is there.
+void Dispatcher::Encode(RelationFeed* feed, const StreamPosition& position) {
   groups_.clear();
   for (Candidate& candidate : candidates_) {
     if (candidate.verdict == Verdict::kNone) continue;
-    Audience::Counts& counts = candidate.seat->audience->counts;
-    const bool error = candidate.verdict == Verdict::kUnauthorized || candidate.verdict == Verdict::kFailed;
-    ++(error ? counts.errors : counts.matched);
     const Projection* projection = candidate.seat->projection;
     Group* found = nullptr;
     for (Group& group : groups_) {
       if (group.projection == projection && group.verdict == candidate.verdict) found = &group;
     }
-    if (found == nullptr) found = &groups_.emplace_back(Group{projection, candidate.verdict, {}});
+    if (found == nullptr) found = &groups_.emplace_back(Group{projection, candidate.verdict, {}, nullptr});
     found->targets.push_back(std::move(candidate.targets));
   }
   const StreamCommit& commit = *position.commit;
   for (Group& group : groups_) {
     EncodeInput input{feed, &change_, group.projection, group.verdict, commit.time, commit.lsn, position.row};
-    auto data = std::make_shared<const std::string>(EncodeChange(input, &batch_));
-    output_(Delivery{std::move(data), change_.kind, std::move(group.targets)});
+    group.data = std::make_shared<const std::string>(EncodeChange(input, &batch_));
   }
+}
+
+void Dispatcher::Emit() {
+  for (const Candidate& candidate : candidates_) {
+    if (candidate.verdict == Verdict::kNone) continue;
+    Audience::Counts& counts = candidate.seat->audience->counts;
+    const bool error = candidate.verdict == Verdict::kUnauthorized || candidate.verdict == Verdict::kFailed;
+    ++(error ? counts.errors : counts.matched);
+  }
+  for (Group& group : groups_) output_(Delivery{std::move(group.data), change_.kind, std::move(group.targets)});
 }
 
 template <typename Find>
@@ -155,11 +162,12 @@ Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const RowChange
     if (attempt == Attempt::kLocked) return Outcome::kLocked;
     if (attempt == Attempt::kUnfinished) return Outcome::kUnfinished;
     if (attempt == Attempt::kDone) return Outcome::kDone;
+    Encode(feed, position);
     // Relations that are not of interest are created all the time, somewhere: they must not keep the row for ever.
     const bool last = judgement + 1 == kMaxJudgements;
     if (!batch_.HasWaited() && feed->IsCurrent() && (last || !batch_.SnapshotIsDated())) {
       if (attempt == Attempt::kPart) AddTargets(judged);
-      Emit(feed, position);
+      Emit();
       return attempt == Attempt::kPart ? Outcome::kUnfinished : Outcome::kDone;
     }
     NeedSnapshot();
@@ -168,9 +176,11 @@ Dispatcher::Outcome Dispatcher::JudgeAndEmit(RelationFeed* feed, const RowChange
 }
 
 void Dispatcher::AddTargets(std::vector<Target>* judged) const {
+  auto add = [judged](const TargetList& targets) { judged->insert(judged->end(), targets->begin(), targets->end()); };
   for (const Candidate& candidate : candidates_) {
-    judged->insert(judged->end(), candidate.targets->begin(), candidate.targets->end());
+    if (candidate.verdict == Verdict::kNone) add(candidate.targets);
   }
+  for (const Group& group : groups_) std::for_each(group.targets.begin(), group.targets.end(), add);
   std::sort(judged->begin(), judged->end());
 }
 

@@ -58,6 +58,7 @@ class Dispatcher {
     const Projection* projection;
     Verdict verdict;
     std::vector<TargetList> targets;
+    SharedBytes data;
   };
 
   void Recover();
@@ -75,7 +76,8 @@ class Dispatcher {
   template <typename F>
   Outcome Charge(RelationFeed* feed, F deliver);
   void AddTargets(std::vector<Target>* judged) const;
-  void Emit(RelationFeed* feed, const StreamPosition& position);
+  void Encode(RelationFeed* feed, const StreamPosition& position);
+  void Emit();
 
   static constexpr int kMaxPrepareAttempts = 10;
   static constexpr int kMaxJudgements = 3;

@@ -75,7 +75,7 @@ class Feed::Impl {
   void OnRelation(RelationInfo info);
   Step OnRow(std::string_view bytes, int64_t now_ms);
   Step Take(const std::shared_ptr<RelationFeed>& feed, bool is_broadcast, std::string_view bytes, int64_t now_ms);
-  bool Concerns(const RowChange& row);
+  std::optional<bool> Concerns(const RowChange& row);
   bool CommitEnded();
   StreamRow Copy(const std::shared_ptr<RelationFeed>& feed, std::string_view bytes, size_t relation_bytes) const;
   void ReleaseOutdated();
@@ -223,14 +223,17 @@ Feed::Step Feed::Impl::OnRow(std::string_view bytes, int64_t now_ms) {
   return Step::kConsumed;
 }
 
-// Of realtime.messages, which the stream carries for the broadcasts' sake.
-bool Feed::Impl::Concerns(const RowChange& row) {
+// Of realtime.messages, which the stream carries for the broadcasts' sake. Nothing: it cannot be told now.
+std::optional<bool> Feed::Impl::Concerns(const RowChange& row) {
   bool published = false;
   PgError error;
   const bool done = dispatcher_.Open() &&
       dispatcher_.Try([&] { published = messages_.IsPublished(row.relation_oid, row.kind); }, &error);
-  if (!done) LogError("realtime could not read the publication of realtime.messages: " + error.Text());
-  return done && published;
+  if (done) return published;
+  if (failure_log::Due("messages publication")) {
+    LogError("realtime could not read the publication of realtime.messages, and tries again: " + error.Text());
+  }
+  return std::nullopt;
 }
 
 // kWaiting as long as the row has had no effect.
@@ -241,10 +244,15 @@ Feed::Step Feed::Impl::Take(const std::shared_ptr<RelationFeed>& feed, bool is_b
   if ((listened || is_broadcast) && !CommitEnded()) return Step::kWaiting;
   const bool held = parking_.Holds(row.relation_oid);
   if (held && parking_.full()) return Step::kFull;
-  if (is_broadcast) messages_.Deliver(feed->info(), row.new_row);
-  if (feed->is_messages() && !Concerns(row)) return Step::kConsumed;
+  if (feed->is_messages()) {
+    const std::optional<bool> concerns = Concerns(row);
+    if (!concerns) return Step::kWaiting;
+    if (is_broadcast) messages_.Deliver(feed->info(), row.new_row);
+    if (!*concerns) return Step::kConsumed;
+  }
   std::vector<Target> judged;
   const auto outcome = listened && !held ? Offer(feed.get(), row, &judged) : Dispatcher::Outcome::kDone;
+  if (outcome != Dispatcher::Outcome::kDone && judged.empty() && !is_broadcast && parking_.full()) return Step::kFull;
   const size_t relation_bytes = feed->TakeBytes();
   if (outcome != Dispatcher::Outcome::kDone) {
     parking_.Hold(Copy(feed, bytes, relation_bytes), outcome, std::move(judged), now_ms);
@@ -283,14 +291,14 @@ void Feed::Impl::RetryParked(const FeedTurn& turn) {
 
 bool Feed::Impl::Work(const FeedTurn& turn) {
   dispatcher_.SetStreamIdle(turn.stream_idle && caught_up_ && !parking_.HasReady(dispatcher_));
-  // Either may use up the turn.
-  catch_up_first_ = !catch_up_first_;
+  const bool has_room = turn.may_go_on();
+  catch_up_first_ = !catch_up_first_;  // either may use up the turn
   if (!catch_up_first_) RetryParked(turn);
   caught_up_ = catch_up_.Run(Front(), turn);
   if (catch_up_first_) RetryParked(turn);
   dispatcher_.SetStreamIdle(false);
   // Nobody may lose what he has had no turn to take.
-  if (catch_up_first_ || catch_up_.empty()) history_.Trim();
+  if ((catch_up_first_ && has_room) || catch_up_.empty()) history_.Trim();
   EndBatch();
   stat::SetParked(parking_.rows(), parking_.bytes());
   stat::SetHistory(history_.rows(), history_.bytes());

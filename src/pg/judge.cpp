@@ -256,7 +256,7 @@ Judge::Progress Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vec
       candidates->resize(next);
       return Progress::kPart;
     }
-    if (!batch_->Open(false)) return Progress::kAll;
+    if (!batch_->Open(false)) return Progress::kLocked;
     PgError error;
     bool done = PgTry(
         [&] {
@@ -274,7 +274,7 @@ Judge::Progress Judge::RunAll(RelationFeed* feed, JudgedChange* change, std::vec
     if (RecoverFrom(error, failed.seat)) return Progress::kLocked;
     failed.verdict = Verdict::kFailed;
     ReportFailure(*feed, *failed.seat, error);
-    if (!batch_->Open(false)) return Progress::kAll;
+    if (!batch_->Open(false)) return Progress::kLocked;
     change->Rebind(feed->Params(batch_));
     ++next;
   }

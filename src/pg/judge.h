@@ -46,8 +46,7 @@ class Judge {
  public:
   explicit Judge(Batch* batch) : batch_(batch) {}
 
-  // Puts the seats that are new into the relation's index, in an open batch. kGone when there is no batch any more.
-  // kUnfinished when it has taken its time.
+  // Puts the seats that are new into the relation's index, in an open batch. kUnfinished when it has taken its time.
   Readiness PlaceSeats(RelationFeed* feed);
   // The seats that the change can concern; the others would get kNone.
   void FindSeats(RelationFeed* feed, JudgedChange* change, std::vector<Seat*>* found);
@@ -55,7 +54,7 @@ class Judge {
   enum class Progress : uint8_t {
     kAll,
     kPart,    // it has taken its time: `candidates` are now those that have a verdict, at least one
-    kLocked,  // somebody holds a lock on a table that is needed, and nothing is decided
+    kLocked,  // somebody holds a lock on a table that is needed, or there is no transaction: nothing is decided
   };
   // Fills in the verdicts. Errors of one seat are its verdict; the transaction is then opened anew and the others go on.
   // `began_ms`: of what was done for the row before (CoarseMs), and would be done again for each part.

@@ -77,7 +77,7 @@ Readiness Judge::PlaceSeats(RelationFeed* feed) {
       before = feed->places_left();
       continue;
     }
-    if (!batch_->Open(false)) return Readiness::kGone;
+    if (!batch_->Open(false)) return Readiness::kLocked;
     PgError error;
     bool done = PgTry(
         [&] {
@@ -98,7 +98,7 @@ Readiness Judge::PlaceSeats(RelationFeed* feed) {
     feed->index().Add(feed->next_to_place(), {});
     feed->MarkPlaced();
   }
-  return batch_->Open(false) ? Readiness::kReady : Readiness::kGone;
+  return batch_->Open(false) ? Readiness::kReady : Readiness::kLocked;
 }
 
 }  // namespace realtime

@@ -138,6 +138,8 @@ bool Parking::HasReady(const Dispatcher& dispatcher) const {
 }
 
 void Parking::Retry(const Deliver& deliver, Dispatcher* dispatcher, const FeedTurn& turn) {
+  // A turn that is over before it has begun is nobody's.
+  if (!turn.may_go_on()) return;
   slow_first_ = !slow_first_;
   for (const bool slow : {slow_first_, !slow_first_}) {
     for (;;) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/value_json.h"
+#include "pg/failure_log.h"
 #include "pg/failure_report.h"
 #include "pg/guard.h"
 #include "pg/log.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr size_t kSpareProjections = 64;
 constexpr size_t kNodeBytes = 64;  // of a name on the heap
+constexpr int kMaxFailedReads = 100;  // of the catalogs in a row: some seconds, as what is parked is retried
 
 }  // namespace
 
@@ -79,21 +81,30 @@ void RelationFeed::Unload() {
   loaded_ = false;
 }
 
-bool RelationFeed::LoadToday(Batch* batch) {
+Readiness RelationFeed::LoadToday(Batch* batch) {
   Unload();
   dependencies_.Restart();
-  loaded_ = true;
   PgError error;
   bool* exists = &exists_;
-  if (!PgTry([this, exists] { *exists = LoadTable(info_.oid, &table_); }, &error)) {
-    exists_ = false;
-    batch->Abort();
-    LogError("realtime cannot read table \"" + info_.schema + "." + info_.table + "\": " + error.Text());
-    batch->Open(false);
-    return false;
-  }
+  if (!PgTry([this, exists] { *exists = LoadTable(info_.oid, &table_); }, &error)) return CannotRead(error, batch);
+  loaded_ = true;
   if (exists_) MapColumns();
-  return exists_;
+  return exists_ ? Readiness::kReady : Readiness::kGone;
+}
+
+// The catalogs are being rewritten (VACUUM FULL, REINDEX), memory was short, or it was cancelled: worth another try, but what
+// never can be read must not be kept for ever.
+Readiness RelationFeed::CannotRead(const PgError& error, Batch* batch) {
+  const bool locked = batch->LockedOut(error);
+  batch->Abort();
+  if (!batch->Open(false) || locked) return Readiness::kLocked;
+  const bool give_up = ++failed_reads_ > kMaxFailedReads;
+  const std::string name = "\"" + info_.schema + "." + info_.table + "\"";
+  if (failure_log::Due((give_up ? "unreadable " : "read ") + name)) {
+    LogError("realtime cannot read table " + name + ": " + error.Text(),
+             give_up ? "Its changes are not delivered." : "Its changes wait, and it is tried again.");
+  }
+  return give_up ? Readiness::kGone : Readiness::kLocked;
 }
 
 void RelationFeed::MapColumns() {
@@ -106,11 +117,15 @@ void RelationFeed::MapColumns() {
 }
 
 Readiness RelationFeed::Prepare(Batch* batch) {
-  if ((!loaded_ || dependencies_.Stale()) && !LoadToday(batch)) return Readiness::kGone;
+  if (!loaded_ || dependencies_.Stale()) {
+    const Readiness loaded = LoadToday(batch);
+    if (loaded != Readiness::kReady) return loaded;
+  }
   if (!exists_) return Readiness::kGone;
   for (; seated_ < listeners_.size(); ++seated_) {
     if (!listeners_[seated_]->dead() && !TakeSeat(listeners_[seated_], batch)) return Readiness::kLocked;
   }
+  failed_reads_ = 0;
   DropUnusedProjections();
   return Readiness::kReady;
 }
@@ -131,12 +146,14 @@ void RelationFeed::DropUnusedProjections() {
 Access* RelationFeed::AccessOf(const std::string& role) {
   std::unique_ptr<Access>& slot = access_[role];
   if (slot) return slot.get();
-  slot = std::make_unique<Access>();
-  slot->privileges.columns.assign(table_.columns.size(), false);
-  slot->role = FindRole(role);
-  if (!OidIsValid(slot->role)) return slot.get();
-  slot->role_name = GetUserNameFromId(slot->role, false);
-  LoadPrivileges(table_, slot->role, &slot->privileges);
+  auto access = std::make_unique<Access>();
+  access->privileges.columns.assign(table_.columns.size(), false);
+  access->role = FindRole(role);
+  if (OidIsValid(access->role)) {
+    access->role_name = GetUserNameFromId(access->role, false);
+    LoadPrivileges(table_, access->role, &access->privileges);
+  }
+  slot = std::move(access);  // whole, or not at all
   return slot.get();
 }
 
@@ -164,7 +181,7 @@ const Projection* RelationFeed::ProjectionOf(const Access& access, const std::ve
   return slot.get();
 }
 
-// False: code of a type that a filter compares needs a table that is locked.
+// False: a catalog, or a table that code of a type needs which a filter compares, is locked.
 bool RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch) {
   auto seat = std::make_unique<Seat>();
   seat->audience = audience;
@@ -181,15 +198,13 @@ bool RelationFeed::TakeSeat(const std::shared_ptr<Audience>& audience, Batch* ba
         batch->scope()->Leave();
       },
       &error);
+  if (!ready && raw->access == nullptr) return CannotRead(error, batch) == Readiness::kGone;
   if (!ready) {
     const bool locked = batch->LockedOut(error);
     batch->Abort();
+    if (!batch->Open(false) || locked) return false;
     seat->filter_failed = true;
-    if (seat->access != nullptr && !locked) {
-      ReportFilterFailure({*audience, info_.schema, info_.table, info_.oid, seat->access->role}, nullptr, error);
-    }
-    if (!batch->Open(false) || seat->access == nullptr) return true;
-    if (locked) return false;
+    ReportFilterFailure({*audience, info_.schema, info_.table, info_.oid, seat->access->role}, nullptr, error);
   }
   seat->projection = ProjectionOf(*seat->access, audience->columns);
   seat->position = seats_.size();

@@ -55,8 +55,8 @@ struct Seat {
 
 enum class Readiness : uint8_t {
   kReady,
-  kGone,    // the table is gone or cannot be read: nobody gets its changes
-  kLocked,  // somebody holds a lock that is in the way (Batch::LockedOut)
+  kGone,    // the table is gone, or cannot be read for good: nobody gets its changes
+  kLocked,  // somebody holds a lock that is in the way (Batch::LockedOut), or it cannot be read now: try again
   kUnfinished,  // it has taken its time: go on when others have had theirs
 };
 
@@ -115,7 +115,8 @@ class RelationFeed {
  private:
   void FindListeners();
   void Unload();
-  bool LoadToday(Batch* batch);
+  Readiness LoadToday(Batch* batch);
+  Readiness CannotRead(const PgError& error, Batch* batch);
   void MapColumns();
   void DropUnusedProjections();
   bool TakeSeat(const std::shared_ptr<Audience>& audience, Batch* batch);
@@ -135,6 +136,7 @@ class RelationFeed {
   bool loaded_ = false;
   invalidation::Dependencies dependencies_;  // of all that was loaded
   bool exists_ = false;
+  int failed_reads_ = 0;
   Table table_;
   std::vector<AttrNumber> map_;  // stream column to attno; 0: no counterpart
   std::map<std::string, std::unique_ptr<Access>> access_;

@@ -30,11 +30,13 @@ void Joins::Remove(ChannelId channel) {
   if (waiting_.empty()) next_deadline_ms_ = INT64_MAX;
 }
 
-void Joins::ServeAll(const std::function<void(const Subscribe&)>& serve) {
-  std::deque<Waiting> waiting = std::move(waiting_);
-  waiting_.clear();
-  next_deadline_ms_ = INT64_MAX;
-  for (const Waiting& w : waiting) serve(w.request);
+void Joins::Serve(const std::function<void(const Subscribe&)>& serve, const std::function<bool()>& may_go_on) {
+  while (!waiting_.empty() && may_go_on()) {
+    const Subscribe request = std::move(waiting_.front().request);
+    waiting_.pop_front();
+    serve(request);
+  }
+  if (waiting_.empty()) next_deadline_ms_ = INT64_MAX;
 }
 
 void Joins::Expire(int64_t now_ms, const std::string& cause, const std::function<void(ToNetwork)>& output) {

@@ -17,8 +17,8 @@ class Joins {
   void Add(Subscribe request, int64_t now_ms);
   void Remove(ChannelId channel);
 
-  // The stream is live: hands them over in the order of their arrival.
-  void ServeAll(const std::function<void(const Subscribe&)>& serve);
+  // The stream is live: hands them over in the order of their arrival, as long as it may.
+  void Serve(const std::function<void(const Subscribe&)>& serve, const std::function<bool()>& may_go_on);
   // Refuses those who have waited too long (as long as they wish, else a default), with the cause in the text.
   void Expire(int64_t now_ms, const std::string& cause, const std::function<void(ToNetwork)>& output);
   void RefuseAll(const std::string& cause, const std::function<void(ToNetwork)>& output);

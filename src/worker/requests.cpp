@@ -108,7 +108,8 @@ void Worker::Answer(const CheckRights& request) {
 void Worker::AnswerPending(int64_t now_ms) {
   if (pending_rights_.empty()) return;
   const bool all = !MessagesAreComing();
-  while (!shutdown_requested && MonotonicMs() - now_ms <= kTurnMs) {
+  const int64_t start_ms = MonotonicMs();
+  while (!shutdown_requested && MonotonicMs() - start_ms <= kTurnMs) {
     std::optional<CheckRights> request = pending_rights_.Take(all, now_ms);
     if (!request) break;
     Judge(*request, now_ms);

@@ -22,7 +22,7 @@ namespace realtime {
 
 namespace {
 
-constexpr int64_t kFeedTurnMs = 10;      // of parked changes and the history
+constexpr int64_t kTurnMs = 10;          // of subscriptions that have waited; of parked changes and the history
 constexpr int64_t kWaitingMs = 1;        // until a commit is looked at again
 constexpr int64_t kStreamPauseMs = 1;    // in the stream, in the midst of a transaction
 constexpr int64_t kPausedMs = 50;        // in case the cap was lowered below the mailbox's low-water mark
@@ -138,13 +138,21 @@ void Worker::StepStream(int64_t now_ms) {
   if (!stream_.live()) reader_.Reset();
   if (std::optional<bool> new_slot = stream_.TakeStart()) OnStart(*new_slot, now_ms);
   if (stream_.carries_changes()) {
-    joins_.ServeAll([this](const Subscribe& request) { feed_.Add(request); });
+    ServeJoins();
   } else {
     joins_.Expire(now_ms, stream_.Cause(), [this](ToNetwork message) { Output(std::move(message)); });
   }
   TellStreamState();
   AnswerPending(now_ms);
   AnswerSlow();
+}
+
+// As bounded as the mailbox's turn: thousands may have waited for the stream.
+void Worker::ServeJoins() {
+  const int64_t start_ms = MonotonicMs();
+  joins_.Serve([this](const Subscribe& request) { feed_.Add(request); },
+               [start_ms] { return !shutdown_requested && MonotonicMs() - start_ms <= kTurnMs; });
+  if (!joins_.empty()) more_requests_ = true;
 }
 
 void Worker::OnStart(bool new_slot, int64_t now_ms) {
@@ -175,7 +183,7 @@ Reader::Turn Worker::ReadStream(int64_t now_ms) {
 void Worker::WorkOnFeed(Reader::Turn turn) {
   const int64_t start_ms = MonotonicMs();
   auto may_go_on = [&] {
-    return !shutdown_requested && outbox_.bytes() < settings_->max_mailbox && MonotonicMs() - start_ms <= kFeedTurnMs;
+    return !shutdown_requested && outbox_.bytes() < settings_->max_mailbox && MonotonicMs() - start_ms <= kTurnMs;
   };
   const bool stream_idle = turn != Reader::Turn::kMore && !more_requests_;
   feed_has_more_ = !feed_.Work({may_go_on, stream_idle, start_ms}) && outbox_.bytes() < settings_->max_mailbox;

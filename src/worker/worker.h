@@ -60,6 +60,7 @@ class Worker {
   void TakeInquiry();
   void Judge(const CheckRights& request, int64_t now_ms);
   void Answer(const CheckRights& request);
+  void ServeJoins();
   void AnswerPending(int64_t now_ms);
   void AnswerSlow();
   void TakeFirst(std::vector<Store> messages);

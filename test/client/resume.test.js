@@ -224,6 +224,16 @@ test('who comes back while a table is locked gets everything when the lock is re
   assert.deepEqual(witness.values(), [1, 2, 3, 4]);
 });
 
+test('two equal bindings get what they missed once and in order, however long that takes', async (t) => {
+  const { source, witness, seen } = await scene(t);
+  const kLast = 8000;
+  await sql(`insert into ${source.quoted} (id) select generate_series(2, ${kLast})`);
+  await witness.count(kLast, 60000);
+  const client = await comeBack(t, source, [point(seen), point(seen)]);
+  await insert(source, kLast + 1);
+  assert.deepEqual(await idsUpTo(client, kLast + 1), Array.from({ length: kLast }, (_, i) => i + 2));
+});
+
 test('what a transaction that rolled back did is not in the history', async (t) => {
   const { source, witness, seen } = await scene(t);
   await assert.rejects(transaction([`insert into ${source.quoted} (id) values (2)`, 'select 1/0']));

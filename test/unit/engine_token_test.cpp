@@ -70,6 +70,25 @@ TEST_F(EngineTest, OnlyTheLastOfSeveralRefreshesCounts) {
   EXPECT_EQ(sink_.TakeTexts(session), kSubscribedAgain);
 }
 
+// A binding with `since` is served from its first answer on: what it missed may come before the new token gets there.
+TEST_F(EngineTest, WhatComesBeforeTheNewTokenOfAJoinIsHeldForItsAnswer) {
+  SessionId session = Connect();
+  Say(session, JoinText("1", "realtime:room", kTodos));
+  Subscribe first = TakeSubscribe();
+  Say(session, Push(Quoted(TokenFor("authenticated", kStartS + 7200))));
+  Subscribe second = TakeSubscribe();
+  Answer(first, Outcome::kLive);
+  auto targets = std::make_shared<std::vector<Target>>(1, Target{first.channel, first.bindings[0].id});
+  engine_->FromDatabase(Delivery{std::make_shared<const std::string>("{}"), ChangeKind::kInsert, {targets}});
+  EXPECT_EQ(sink_.TakeTexts(session), Texts());
+  Answer(second, Outcome::kLive);
+  const Texts texts = sink_.TakeTexts(session);
+  ASSERT_EQ(texts.size(), 3u);
+  EXPECT_NE(texts[0].find("phx_reply"), std::string::npos);
+  EXPECT_NE(texts[1].find("postgres_changes"), std::string::npos);
+  EXPECT_EQ(texts[2], kSubscribedAgain[0]);
+}
+
 TEST_F(EngineTest, RefreshWhileJoiningAnswersOnce) {
   SessionId session = Connect();
   Say(session, JoinText("1", "realtime:room", kTodos));

@@ -91,6 +91,23 @@ test('with realtime.max_parked_size reached the stream stops, says which table i
   await waitFor(async () => (await stat('parked_rows')) === 0, 'nothing to be parked');
 });
 
+test('realtime.max_parked_size bounds what waits of many tables together', async (t) => {
+  await withSetting(t, 'realtime.max_parked_size', '64kB');
+  const { members, guarded } = await scene(t);
+  const rls = [`for select to authenticated using (exists (select 1 from ${members.quoted} m where m.user_id = auth.uid()))`];
+  const sources = [guarded];
+  while (sources.length < 6) sources.push(await withTable(t, 'id int primary key, body text', { rls }));
+  const client = await makeClient(t, { token: kAnnToken });
+  const all = await Promise.all(sources.map((source) => subscribe(client, table(source), { topic: newTopic('waiting') })));
+  const log = new Log();
+  const holder = await lock(t, members);
+  for (const source of sources) await sql(`insert into ${source.quoted} values (1, repeat('x', 60000))`);
+  await log.line('wait until a lock is released');
+  assert.equal(await stat('parked_rows'), 2);
+  await holder.query('commit');
+  for (const waiting of all) await waiting.count(1);
+});
+
 test('with realtime.max_slot_lag near the position passes what waits, and nothing is lost', async (t) => {
   await withSetting(t, 'realtime.max_slot_lag', '16MB');
   const { members, guarded, free, waiting, witness } = await waitingScene(t);

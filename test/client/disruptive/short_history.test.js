@@ -6,7 +6,9 @@ const { withTable, rows, sql } = require('../lib/sql');
 const { RawClient } = require('../lib/raw');
 const { makeClient, subscribe, table, newTopic } = require('../lib/clients');
 const { withSetting } = require('../lib/server');
+const { userToken } = require('../lib/token');
 const { waitFor } = require('../lib/wait');
+const { kAnn, scene: lockScene, lock, passes } = require('../lib/locks');
 
 const kLarge = 200000;  // bytes of a row, more than any history_size here
 
@@ -56,4 +58,29 @@ test('a position before a row that is not remembered is too old', async (t) => {
   assert.match((await client.event('system')).payload.message, /^Changes since .* are no longer known/);
   await insert(2);
   assert.equal((await client.change()).payload.data.record.id, 2);
+});
+
+// What waits is from before that: the client may have had some of it already.
+test('who is told that changes were missed, while a table is locked, gets everything from then on and nothing from before', async (t) => {
+  await withSetting(t, 'realtime.history_size', '64kB');
+  const { members, guarded, free } = await lockScene(t);
+  const ann = { token: userToken(kAnn) };
+  const waiting = await subscribe(await makeClient(t, ann), table(guarded), { topic: newTopic('waiting') });
+  const witness = await subscribe(await makeClient(t), table(free), { topic: newTopic('witness') });
+  await passes(free, witness, 1);
+  const holder = await lock(t, members);
+  const [{ since }] = await rows('select pg_current_wal_insert_lsn() as since');
+  await sql(`insert into ${guarded.quoted} values (1, 'before'), (2, 'before')`);
+  const client = await RawClient.open(t);
+  await client.listen(`realtime:${newTopic()}`, [table(guarded, { since })], ann);
+  await sql(`insert into ${free.quoted} select generate_series(2, 3000)`);
+  assert.match((await client.event('system')).payload.message, /^Changes since .* are no longer known/);
+  await sql(`insert into ${guarded.quoted} values (3, 'after')`);
+  await passes(free, witness, 3001);
+  await holder.query('commit');
+  await sql(`insert into ${guarded.quoted} values (4, 'free')`);
+  assert.equal((await client.change()).payload.data.record.id, 3);
+  assert.equal((await client.change()).payload.data.record.id, 4);
+  await waiting.count(4);
+  assert.deepEqual(waiting.values(), [1, 2, 3, 4]);
 });
