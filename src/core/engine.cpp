@@ -224,7 +224,7 @@ void Engine::Impl::OnTokenDeadline(ChannelId id, Now now) {
   Channel& channel = *found->second;
   // Who joined before the setting came is public still.
   if (settings_->private_only && !channel.is_private && !channel.joining) return EndWithError(channel, kPrivateOnly);
-  Token token = Verify(*channel.token, now);
+  Token token = Verify(channel.late_token ? *channel.late_token : *channel.token, now);
   if (token.ok()) {
     ArmToken(channel, token.exp_s, now);
   } else {
@@ -282,7 +282,7 @@ void Engine::Disconnected(SessionId session) { impl_->Disconnected(session); }
 bool Engine::Knows(const RestCall& request, Now now) const { return impl_->Knows(request, now); }
 void Engine::Call(CallId call, RestCall request, Now now) { impl_->Call(call, std::move(request), now); }
 void Engine::CutSlow(SessionId session, std::string_view why) { impl_->CutSlow(session, why); }
-void Engine::FromDatabase(const SubscribeResult& result, Now) { impl_->OnResult(result); }
+void Engine::FromDatabase(const SubscribeResult& result, Now now) { impl_->OnResult(result, now); }
 void Engine::FromDatabase(const RightsResult& result, Now now) { impl_->OnRights(result, now); }
 void Engine::FromDatabase(const Stored& stored) { impl_->OnStored(stored); }
 void Engine::FromDatabase(const DatabaseBroadcast& broadcast) { impl_->OnDatabaseBroadcast(broadcast); }

@@ -134,8 +134,8 @@ void Engine::Impl::Configure(Channel& channel, JoinRequest request) {
 void Engine::Impl::ContinueJoin(Channel& channel) {
   if (!channel.bindings.empty()) {
     AskDatabase(channel);
-  } else {
-    AnswerJoin(channel);
+  } else if (AnswerJoin(channel)) {
+    TakeLateToken(channel);
   }
 }
 
@@ -192,17 +192,28 @@ void Engine::Impl::AccessToken(Channel& channel, std::string_view payload, Now n
   const json::Value* value = parsed.value.Find("access_token");
   if (value == nullptr || !value->IsString()) return;
   if (value->string.starts_with("sb_") || value->string == *channel.token) return;
+  UseToken(channel, value->string, now);
+}
 
-  Token token = Verify(value->string, now);
-  if (!token.ok()) {
-    EndForToken(channel, token);
+void Engine::Impl::UseToken(Channel& channel, const std::string& text, Now now) {
+  Token token = Verify(text, now);
+  if (!token.ok()) return EndForToken(channel, token);
+  if (channel.joining) {
+    channel.late_token = std::make_unique<std::string>(text);
     return;
   }
-  Adopt(channel, value->string, std::move(token), now);
+  Adopt(channel, text, std::move(token), now);
   if (channel.is_private) AskRights(channel);
   channel.new_token = channel.is_private;
-  // A join that still waits for its rights asks for its bindings when it has them.
-  if (!channel.bindings.empty() && (!channel.joining || channel.registered)) AskDatabase(channel);
+  if (!channel.bindings.empty()) AskDatabase(channel);
+}
+
+// The join is answered for the token it came with: else a client that sends tokens all the time would never be answered, and
+// what it gets meanwhile be held for good.
+void Engine::Impl::TakeLateToken(Channel& channel) {
+  if (!channel.late_token) return;
+  const std::unique_ptr<std::string> text = std::move(channel.late_token);
+  UseToken(channel, *text, now_);
 }
 
 // Channels of one connection mostly share one token: it and the identity are kept once.
@@ -240,41 +251,31 @@ void Engine::Impl::Withdraw(Channel& channel) {
   channel.live = false;
 }
 
-// Answers to channels that have ended arrive late and mean nothing.
-void Engine::Impl::OnResult(const SubscribeResult& result) {
+// Answers to an earlier Subscribe than the last, and to channels that have ended, arrive late and mean nothing.
+void Engine::Impl::OnResult(const SubscribeResult& result, Now now) {
+  now_ = now;
   auto found = channels_.find(result.channel);
   if (found == channels_.end()) return;
   Channel& channel = *found->second;
-  if (!channel.awaiting) return;
-  if (channel.sequence != result.sequence) {
-    // A new token is on its way there. Until it arrives the bindings are served, and what they missed is told, under the
-    // earlier one.
-    if (result.outcome == SubscribeResult::Outcome::kLive) channel.live = true;
-    return;
-  }
+  if (!channel.awaiting || channel.sequence != result.sequence) return;
   channel.awaiting = false;
 
   if (result.outcome == SubscribeResult::Outcome::kLive) {
     channel.live = true;
-    if (channel.joining && channel.checking) return;  // a new token is being judged: its rights answer the join
     if (channel.joining && !AnswerJoin(channel)) return;
     SendSystem(channel, SystemExtension::kPostgresChanges, false, "Subscribed to PostgreSQL");
-    return;
+    return TakeLateToken(channel);
   }
   // A first Subscribe that came to nothing left nothing behind; a later one may have left the earlier identity there.
   if (channel.sequence == 1) channel.registered = false;
   Withdraw(channel);
   const bool failed = result.outcome == SubscribeResult::Outcome::kFailed;
-  if (failed && channel.joining && channel.checking && !channel.wait) {
-    channel.binding_error = result.message;  // likewise: told when the join is answered
-    channel.bindings.clear();
-    return;
-  }
   if (channel.joining && (!failed || channel.wait)) {
     RefuseJoin(channel, failed ? std::string(kNotServed) + result.message : result.message);
   } else if (failed) {
     if (channel.joining && !AnswerJoin(channel)) return;
     SendSystem(channel, SystemExtension::kPostgresChanges, true, result.message);
+    TakeLateToken(channel);
   } else {
     EndWithError(channel, result.message);
   }

@@ -53,7 +53,7 @@ class Engine::Impl {
   bool Knows(const RestCall& request, Now now) const;
   void Call(CallId call, RestCall request, Now now);
 
-  void OnResult(const SubscribeResult& result);
+  void OnResult(const SubscribeResult& result, Now now);
   void OnRights(const RightsResult& result, Now now);
   void OnStored(const Stored& stored);
   void OnDatabaseBroadcast(const DatabaseBroadcast& broadcast) { Publish(broadcast.message, 0); }
@@ -106,6 +106,9 @@ class Engine::Impl {
   std::optional<std::string> EndDisplaced(Session& session, const std::string& topic);
   void Leave(Session& session, const ClientMessage& message);
   void AccessToken(Channel& channel, std::string_view payload, Now now);
+  // Or later, while the channel is joining. May end the channel; so may TakeLateToken.
+  void UseToken(Channel& channel, const std::string& text, Now now);
+  void TakeLateToken(Channel& channel);
   void Adopt(Channel& channel, std::string_view token_text, Token token, Now now);
   void ArmToken(Channel& channel, int64_t exp_s, Now now);
   void AskDatabase(Channel& channel);
@@ -126,6 +129,7 @@ class Engine::Impl {
   void OnNewRights(Channel& channel, const RightsResult& result, Now now);
   void ReplayStored(Channel& channel, const RightsResult& result);
   void ArmRights(Channel& channel, Now now);
+  int64_t LongestAnswerMs() const;
   void OnRightsDeadline(ChannelId id);
   void OnReadyDeadline(ChannelId id);
   void NoteListeners();
@@ -148,6 +152,10 @@ class Engine::Impl {
 
   // ---- engine_presence.cpp ----
   void OnPresence(Channel& channel, const ClientMessage& message, Now now);
+  void AnswerPresence(Channel& channel, std::string_view ref, std::string_view payload, Now now);
+  // True: it waits for the answer to a new token.
+  bool DeferPresence(Channel& channel, const ClientMessage& message);
+  void TakeLatePresence(Channel& channel, Now now);
   Status ChangePresence(Channel& channel, std::string_view payload, Now now);
   Status TrackPresence(Channel& channel, std::string_view payload, Now now);
   Status CheckTrackedBytes(const Channel& channel, size_t size) const;

@@ -15,6 +15,7 @@ namespace realtime {
 namespace {
 
 constexpr size_t kSmallRoom = 100;  // members
+constexpr size_t kMaxLatePresence = 8;
 constexpr int64_t kMergeMs = 100;
 
 constexpr std::string_view kTooMany = "Too many presence messages per second";
@@ -66,9 +67,34 @@ class Counting {
 
 // Always answered. Whatever is refused is refused alone: the channel stays, and so does what it has tracked before.
 void Engine::Impl::OnPresence(Channel& channel, const ClientMessage& message, Now now) {
-  Status status = ChangePresence(channel, message.payload, now);
-  Send(*channel.session, channel.join_ref, message.ref, channel.topic, "phx_reply",
+  if (!DeferPresence(channel, message)) AnswerPresence(channel, message.ref, message.payload, now);
+}
+
+void Engine::Impl::AnswerPresence(Channel& channel, std::string_view ref, std::string_view payload, Now now) {
+  Status status = ChangePresence(channel, payload, now);
+  Send(*channel.session, channel.join_ref, ref, channel.topic, "phx_reply",
        status.ok() ? OkPayload() : ErrorPayload(status.message()));
+}
+
+// Who signs in and tracks at once means the new token's rights. More than a few, or large ones, are judged by those of now.
+bool Engine::Impl::DeferPresence(Channel& channel, const ClientMessage& message) {
+  if (!channel.new_token || channel.late_presence.size() >= kMaxLatePresence) return false;
+  const size_t size = message.payload.size() + message.ref.size();
+  if (!CheckJoinBytes(*channel.session, size).ok()) return false;
+  channel.late_presence.emplace_back(message.ref, message.payload);
+  channel.late_bytes += size;
+  channel.cost += size;
+  channel.session->join_cost += size;
+  joins_bytes_ += size;
+  return true;
+}
+
+void Engine::Impl::TakeLatePresence(Channel& channel, Now now) {
+  const size_t size = std::exchange(channel.late_bytes, 0);
+  channel.cost -= size;
+  channel.session->join_cost -= size;
+  joins_bytes_ -= size;
+  for (const auto& [ref, payload] : std::exchange(channel.late_presence, {})) AnswerPresence(channel, ref, payload, now);
 }
 
 Status Engine::Impl::ChangePresence(Channel& channel, std::string_view payload, Now now) {

@@ -2,13 +2,17 @@
 // and what waits for the database on behalf of a join.
 #include "core/engine_impl.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace realtime {
 
 namespace {
 
+constexpr int64_t kAnswerMs = 10000;  // what the database may take at least to say what a member may do
 constexpr int64_t kReadyMs = 60000;  // what replication_ready waits for, before it gives up the channel
+
+constexpr char kNoAnswer[] = "Realtime was unable to connect to the project database";
 
 // Channels that joined together must not ask again together: between 70 and 95 hundredths of the time that an answer counts,
 // so that the next one is there in time.
@@ -22,15 +26,21 @@ std::string MayNotRead(const Channel& channel) {
 
 }  // namespace
 
+int64_t Engine::Impl::LongestAnswerMs() const { return std::max(settings_->authorization_ttl_ms, kAnswerMs); }
+
 void Engine::Impl::AskRights(Channel& channel) {
   ++channel.rights_sequence;
+  // Not later for another question: rights end when nobody says that they go on.
+  if (!channel.joining && !std::exchange(channel.checking, true)) {
+    deadlines_.Set(Deadline::Kind::kRights, channel.id, now_.mono_ms + LongestAnswerMs(), &channel.rights_deadline);
+  }
   channel.checking = true;
-  deadlines_.Cancel(Deadline::Kind::kRights, channel.id, &channel.rights_deadline);
   sink_->ToDatabase(CheckRights{channel.id, channel.rights_sequence, channel.identity,
                                 {std::string(channel.subtopic())}, channel.joining, channel.replay});
 }
 
-// Answers to an earlier question than the last, and to channels that have ended, arrive late and mean nothing.
+// Answers to channels that have ended arrive late and mean nothing. Each of several tokens in a row counts, in order: those who
+// send them all the time would else keep what they had at first. That an earlier one could not be judged says nothing.
 void Engine::Impl::OnRights(const RightsResult& result, Now now) {
   now_ = now;
   auto found = channels_.find(result.channel);
@@ -39,8 +49,10 @@ void Engine::Impl::OnRights(const RightsResult& result, Now now) {
     return;
   }
   Channel& channel = *found->second;
-  if (!channel.checking || channel.rights_sequence != result.sequence) return;
-  channel.checking = channel.new_token = false;
+  const bool last = channel.rights_sequence == result.sequence;
+  if (result.sequence <= channel.rights_answered || (!last && !result.error.empty())) return;
+  channel.rights_answered = result.sequence;
+  if (last) channel.checking = channel.new_token = false;
   if (channel.joining) {
     OnJoinRights(channel, result, now);
   } else {
@@ -57,18 +69,13 @@ void Engine::Impl::OnJoinRights(Channel& channel, const RightsResult& result, No
   ArmRights(channel, now);
   ReplayStored(channel, result);
   topics_.Join(&channel);
-  // With a token that came during the join, the bindings have been asked for already, and may even be live.
-  if (channel.awaiting) return;
-  if (!channel.live) return ContinueJoin(channel);
-  if (!AnswerJoin(channel)) return;
-  SendSystem(channel, SystemExtension::kPostgresChanges, false, "Subscribed to PostgreSQL");
+  ContinueJoin(channel);
 }
 
 void Engine::Impl::OnNewRights(Channel& channel, const RightsResult& result, Now now) {
   if (!result.error.empty()) {
     const bool cancelled = result.error.starts_with("QueryCanceled");
-    return EndForRetry(channel, cancelled ? "Query was cancelled, please try again"
-                                          : "Realtime was unable to connect to the project database");
+    return EndForRetry(channel, cancelled ? "Query was cancelled, please try again" : kNoAnswer);
   }
   const bool heard_presence = channel.rights.read_presence;
   channel.rights = result.granted.empty() ? Rights() : result.granted.front();
@@ -80,6 +87,7 @@ void Engine::Impl::OnNewRights(Channel& channel, const RightsResult& result, Now
   // Clients set diffs aside until they have a state, and what they had before may have changed unheard.
   if (!heard_presence && channel.presence_enabled && channel.rights.read_presence) SendPresenceState(channel);
   if (!channel.rights.write_presence) UntrackPresence(channel);
+  if (!channel.new_token) TakeLatePresence(channel, now);
 }
 
 // They come before whatever was held back: a message sent meanwhile is younger.
@@ -93,14 +101,16 @@ void Engine::Impl::ReplayStored(Channel& channel, const RightsResult& result) {
 }
 
 void Engine::Impl::ArmRights(Channel& channel, Now now) {
-  deadlines_.Set(Deadline::Kind::kRights, channel.id,
-                 now.mono_ms + SpreadTtl(settings_->authorization_ttl_ms, channel.id), &channel.rights_deadline);
+  const int64_t wait_ms = channel.checking ? LongestAnswerMs() : SpreadTtl(settings_->authorization_ttl_ms, channel.id);
+  deadlines_.Set(Deadline::Kind::kRights, channel.id, now.mono_ms + wait_ms, &channel.rights_deadline);
 }
 
 void Engine::Impl::OnRightsDeadline(ChannelId id) {
   auto found = channels_.find(id);
   if (found == channels_.end()) {
     deadlines_.DropFirst();
+  } else if (found->second->checking) {
+    EndForRetry(*found->second, kNoAnswer);
   } else {
     AskRights(*found->second);
   }

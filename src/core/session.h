@@ -12,6 +12,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "core/deadlines.h"
@@ -38,7 +39,7 @@ struct Session;
 //
 // A public channel without bindings is joined at once. A private one asks for its rights first, and is a member of its topic
 // from their arrival on: what it would get before the join's answer is held back and follows the answer, because nothing
-// but the answer is sent while it is joining.
+// but the answer is sent while it is joining. A token that comes meanwhile counts from the answer on.
 struct Channel {
   // What a change that comes by reads stands together: each may be for another channel, which no cache holds.
   ChannelId id = 0;
@@ -78,7 +79,11 @@ struct Channel {
   bool checking = false;       // CheckRights `rights_sequence` has not been answered
   bool new_token = false;      // ... and it is for a token that the rights are not of
   uint32_t rights_sequence = 0;
-  int64_t rights_deadline = Deadlines::kNever;
+  uint32_t rights_answered = 0;  // the question that `rights` are the answer to
+  int64_t rights_deadline = Deadlines::kNever;  // to ask again, or while asking: to give up
+  std::unique_ptr<std::string> late_token;      // came during the join
+  std::vector<std::pair<std::string, std::string>> late_presence;  // ref and payload, behind a new token
+  size_t late_bytes = 0;         // of these, as part of `cost`
   int64_t ready_deadline = Deadlines::kNever;
   std::vector<SharedBytes> held;
   size_t held_bytes = 0;

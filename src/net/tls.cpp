@@ -101,15 +101,20 @@ void Tls::Settle(TlsConnection* connection) {
   if (!watched && connection->inner < 0) Remove(connection);
 }
 
-void Tls::OnOuter(uv_poll_t* handle, int, int) {
-  TlsConnection* connection = static_cast<TlsConnection*>(handle->data);
-  if (connection != nullptr) connection->owner->PumpOrDie(connection);
-}
-
-void Tls::OnInner(uv_poll_t* handle, int, int events) {
+void Tls::OnOuter(uv_poll_t* handle, int status, int) {
   TlsConnection* connection = static_cast<TlsConnection*>(handle->data);
   if (connection == nullptr) return;
-  if ((events & UV_DISCONNECT) != 0 && !connection->down.empty() && !std::exchange(connection->inner_hung_up, true)) {
+  if (status < 0) connection->outer_watch.Ended();
+  connection->owner->PumpOrDie(connection);
+}
+
+// An error, which is what closing the other end with bytes unread is, ends the watch: it is a hang-up as well.
+void Tls::OnInner(uv_poll_t* handle, int status, int events) {
+  TlsConnection* connection = static_cast<TlsConnection*>(handle->data);
+  if (connection == nullptr) return;
+  if (status < 0) connection->inner_watch.Ended();
+  const bool hung_up = status < 0 || (events & UV_DISCONNECT) != 0;
+  if (hung_up && !connection->down.empty() && !std::exchange(connection->inner_hung_up, true)) {
     connection->owner->SetDeadline(connection, ReadClock().mono_ms + kFlushMs);
   }
   connection->owner->PumpOrDie(connection);

@@ -11,6 +11,7 @@
 namespace realtime {
 namespace {
 
+constexpr int kMaxReads = 16;
 constexpr char kTlsHandshake = 0x16;  // first byte of every TLS connection
 constexpr std::string_view kSpeakTls =
     "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: 50\r\n"
@@ -148,10 +149,10 @@ void TlsConnection::Drain(std::vector<char>* scratch) {
   }
 }
 
-// What nobody wants any more.
+// What nobody wants any more, in bounded turns: somebody may send as fast as it is read.
 void TlsConnection::Discard(std::vector<char>* scratch) {
   int from = state == State::kDead ? inner : fd;
-  for (;;) {
+  for (int reads = 0; reads < kMaxReads; ++reads) {
     ssize_t n = recv(from, scratch->data(), scratch->size(), MSG_DONTWAIT);
     if (n > 0 || (n < 0 && errno == EINTR)) continue;
     if (n < 0 && errno == EAGAIN) break;

@@ -41,6 +41,8 @@ class Watch {
     events_ = events;
     return (events == 0 ? uv_poll_stop(poll_) : uv_poll_start(poll_, events, callback)) == 0;
   }
+  // libuv stops looking when it reports an error.
+  void Ended() { events_ = 0; }
   // Before the descriptor is closed.
   void Stop() {
     if (poll_ == nullptr) return;
