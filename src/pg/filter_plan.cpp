@@ -1,6 +1,7 @@
 #include "pg/filter_plan.h"
 
 #include "pg/filter_operator.h"
+#include "pg/lesser_code.h"
 #include "pg/text_encoding.h"
 
 extern "C" {
@@ -54,6 +55,7 @@ void BoundLike(const FilterTest& test, Datum value) {
 }
 
 Datum ReadValue(const Column& column, Oid type, std::string_view text) {
+  if (column.facts.lesser_domain) lesser_code::RefuseDomains(column.name.c_str());
   Oid function = column.input_function;
   Oid param = column.input_param;
   if (type != column.base_type) getTypeInputInfo(type, &function, &param);

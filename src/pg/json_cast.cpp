@@ -4,6 +4,7 @@
 #include "core/value_json.h"
 #include "pg/failure_log.h"
 #include "pg/guard.h"
+#include "pg/lesser_code.h"
 #include "pg/log.h"
 #include "pg/text_encoding.h"
 #include "pg/watchdog.h"
@@ -29,6 +30,7 @@ Datum ToJson(Oid type, Datum value) {
 }
 
 char* ToJsonText(const Column& column, std::string_view text) {
+  if (column.facts.lesser_domain) lesser_code::RefuseDomains(column.name.c_str());
   Datum value = OidInputFunctionCall(column.input_function, ToServerText(text), column.input_param, column.typmod);
   return ToUtf8(OidOutputFunctionCall(F_JSON_OUT, ToJson(column.type, value)));
 }

@@ -26,9 +26,11 @@ void Refuse(Oid function, Oid owner) {
                   errdetail("Give the table or the function to another owner.")));
 }
 
+// After an abort nobody has left the scope, but its restriction is gone.
+bool IsSuperusers() { return g_superuser_scope && InSecurityRestrictedOperation() && superuser(); }
+
 void Check(Oid function) {
-  // After an abort nobody has left the scope, but its restriction is gone.
-  if (!g_superuser_scope || function < FirstNormalObjectId || !InSecurityRestrictedOperation() || !superuser()) return;
+  if (function < FirstNormalObjectId || !IsSuperusers()) return;
   HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(tuple)) return;  // whoever calls it says so
   auto* row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
@@ -64,6 +66,14 @@ void InstallGuard() {
   fmgr_hook = OnCall;
   g_next_access_hook = object_access_hook;
   object_access_hook = OnAccess;
+}
+
+void RefuseDomains(const char* column) {
+  if (!IsSuperusers()) return;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("the checks of a domain in column \"%s\" would run with the rights of superuser \"%s\"", column,
+                         GetUserNameFromId(GetUserId(), false)),
+                  errdetail("Give the table or the domain to another owner.")));
 }
 
 void OnScopeEntered(uint32_t role) { g_superuser_scope = superuser_arg(role); }

@@ -19,6 +19,10 @@ void InstallGuard();
 // functions included.
 void OnScopeEntered(uint32_t role);
 
+// Raises in such a scope: a value is about to be converted whose type has a domain of a lesser role's in it. Its checks may call
+// what is built in, which is nobody's, and they are not his statements either.
+void RefuseDomains(const char* column);
+
 }  // namespace realtime::lesser_code
 
 #endif  // REALTIME_PG_LESSER_CODE_H_

@@ -1,5 +1,6 @@
 #include "pg/table_row.h"
 
+#include "pg/lesser_code.h"
 #include "pg/text_encoding.h"
 
 extern "C" {
@@ -24,6 +25,7 @@ void TableRow::Load(AttrNumber attno) {
   param->isnull = cell.kind != Cell::Kind::kText;
   param->value = 0;
   if (!param->isnull) {
+    if (column.facts.lesser_domain) lesser_code::RefuseDomains(column.name.c_str());
     char* text = ToServerText(cell.text);
     param->value = OidInputFunctionCall(column.input_function, text, column.input_param, -1);
   }

@@ -3,6 +3,7 @@
 #include "pg/invalidation.h"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "parser/parse_coerce.h"
@@ -30,6 +31,7 @@ struct RawShape {
 struct Walk {
   int* budget;
   bool plain = true;
+  bool lesser_domain = false;
   bool backend_json = false;
 };
 
@@ -84,6 +86,7 @@ void NoteRange(Oid type, char typtype, Walk* walk) {
   TypeCacheEntry* entry = lookup_type_cache(range, TYPECACHE_RANGE_INFO);
   bool canonical = entry->rng_canonical_finfo.fn_oid >= FirstNormalObjectId;
   walk->plain = walk->plain && subtype.plain && !canonical;
+  walk->lesser_domain = walk->lesser_domain || subtype.lesser_domain;
 }
 
 RawShape* BackendShape(Walk* walk) {
@@ -101,16 +104,31 @@ RawShape* ReadOther(Oid type, Walk* walk) {
   return HasJsonCast(type) ? BackendShape(walk) : NewShape(Kind::kString);
 }
 
+// A domain of domains has the checks of all of them. Returns the type below.
+Oid ReadDomains(Oid type, bool nested, Walk* walk) {
+  for (;;) {
+    invalidation::TrackType(type);
+    HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+    if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for type %u", type);
+    const FormData_pg_type row = *reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple));
+    ReleaseSysCache(tuple);
+    if (row.typtype != TYPTYPE_DOMAIN) return type;
+    if (nested) {
+      walk->plain = false;
+      walk->lesser_domain = walk->lesser_domain || !superuser_arg(row.typowner);
+    }
+    type = row.typbasetype;
+  }
+}
+
 RawShape* Read(Oid type, bool nested, Walk* walk) {
   check_stack_depth();
   if (nested && --*walk->budget < 0) {
     walk->plain = false;
+    walk->lesser_domain = true;
     return NewShape(Kind::kString);
   }
-  Oid base = getBaseType(type);
-  invalidation::TrackType(type);
-  invalidation::TrackType(base);
-  if (base != type && nested) walk->plain = false;
+  const Oid base = ReadDomains(type, nested, walk);
   switch (base) {
     case BOOLOID:
       return NewShape(Kind::kBool);
@@ -153,6 +171,7 @@ void LoadTypeFacts(Oid type, int* budget, TypeFacts* facts) {
   Walk walk{budget};
   RawShape* raw = Read(type, false, &walk);
   facts->plain = walk.plain;
+  facts->lesser_domain = walk.lesser_domain;
   facts->backend_json = walk.backend_json;
   facts->shape = Convert(*raw);
 }

@@ -14,6 +14,8 @@ struct TypeFacts {
   // Converting a value runs no user code: base types are made by superusers only, so what remains are domains inside
   // arrays, rows and ranges. (A domain itself is converted as its base type.)
   bool plain = true;
+  // One of these domains belongs to somebody who is no superuser, or there are too many to tell.
+  bool lesser_domain = false;
   // Somewhere inside is a type with a user-defined cast to json, which PostgreSQL's to_json would call, or one of the rare
   // built-in ones that are left to it.
   bool backend_json = false;

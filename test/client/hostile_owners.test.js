@@ -48,6 +48,23 @@ for (const settings of kSettings) {
   });
 }
 
+// NOT VALID adds a check without a look at what is there, and its functions need no right to be named. Those that are built in
+// are nobody's: query_to_xml() runs any query.
+test("a check of another's domain, in an array of a superuser's table, does not run as the superuser", async (t) => {
+  const { schema, attacker: hostile } = await withOwner(t);
+  const spy = await withSpy(t, schema);
+  await hostile.query(`create domain ${schema}.d as int; create domain ${schema}.e as ${schema}.d`);
+  await sql(`grant usage on schema ${schema} to public`);
+  const source = await withTable(t, `id int primary key, list ${schema}.e[], n int generated always as (cardinality(list)) stored`);
+  await hostile.query(`alter domain ${schema}.d add check (case when current_setting('application_name') = 'realtime'
+    then query_to_xml($q$select pg_notify('${schema}', current_user::text)$q$, true, true, '') is not null else true end) not valid`);
+  const recording = await listen(t, table(source));
+  await sql(`insert into ${source.quoted} values (1, '{1,2}')`);
+  await recording.count(1);
+  assert.deepEqual(recording.events[0].new, { id: 1, list: [1, 2] });
+  assert.deepEqual((await spy.settled()).filter((name) => name === 'postgres'), []);
+});
+
 test("a superuser's own functions work in his table, and those that bring their own rights", async (t) => {
   const { owner, schema, attacker: hostile } = await withOwner(t);
   const who = (kind) => `returns text language plpgsql immutable ${kind} as $$ begin return current_user; end $$`;
