@@ -1,5 +1,6 @@
 // Fuzzes the engine as a whole. The input is a program: each step is an operation byte, a session byte and, where the
-// operation takes text, a length byte pair and the text. "@T" in a text becomes a valid token, so that joins get far.
+// operation takes text, a length byte pair and the text. "@T" in a text becomes a valid token, so that joins get far, "@U"
+// one of another user and "@X" one that expires soon.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -12,16 +13,21 @@
 
 #include "core/bytes.h"
 #include "core/engine.h"
+#include "unit/test_token.h"
 
 namespace {
 
 using namespace realtime;  // NOLINT: a program of one file
 
-// {"role":"anon","exp":4102444800} signed with HS256 and kSecret.
-constexpr const char* kSecret = "fuzz-secret-fuzz-secret-fuzz-secret";
-constexpr const char* kToken =
-    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoiYW5vbiIsImV4c"
-    "CI6NDEwMjQ0NDgwMH0.9lEK0alDI5EntDL-2ojIhsHhvydXdghZlFlF6oP9lGU";
+constexpr int64_t kStartMs = 1700000000000;
+constexpr int64_t kNever = 4102444800;  // as a token's exp
+
+const std::string& TokenOf(char letter) {
+  static const std::map<char, std::string> tokens = {{'T', TokenFor("anon", kNever)},
+                                                     {'U', TokenFor("authenticated", kNever, "u")},
+                                                     {'X', TokenFor("anon", kStartMs / 1000 + 30)}};
+  return tokens.at(letter);
+}
 
 void Check(bool condition) {
   if (!condition) std::abort();
@@ -70,7 +76,7 @@ class FuzzSink : public EngineSink {
   bool listening = false;
 };
 
-// What takes a fuzzer long to find: one message for each branch. "@T" is the token.
+// What takes a fuzzer long to find: one message for each branch.
 constexpr const char* kMessages[] = {
     R"(["1","1","realtime:room","phx_join",{"config":{"broadcast":{"ack":true,"self":true},"presence":{"enabled":true,"key":"k"}},"access_token":"@T"}])",
     R"(["1","1","realtime:room","phx_join",{"config":{"private":true,"broadcast":{"ack":true,"replay":{"since":1,"limit":2}},"presence":{"enabled":true}}}])",
@@ -83,6 +89,15 @@ constexpr const char* kMessages[] = {
     R"({"topic":"realtime:room","event":"phx_join","payload":{"config":{"presence":{"key":"k","enabled":true}}},"ref":"1"})",
     R"({"topic":"realtime:room","event":"broadcast","payload":{"event":"e"},"ref":"2"})",
     R"({"topic":"realtime:room","event":"presence","payload":{"event":"track","payload":{}},"ref":"3"})",
+    R"(["1","7","realtime:room","access_token",{"access_token":"@U"}])",
+    R"(["1","7","realtime:room","access_token",{"access_token":"@X"}])",
+    R"(["1","7","realtime:room","access_token",{"access_token":"a.b.c"}])",
+    R"({"topic":"realtime:room","event":"access_token","payload":{"access_token":"@U"},"ref":"4"})",
+    R"(["1","1","realtime:room","phx_join",{"config":{"postgres_changes":[{"schema":"public"}]},"access_token":"@X"}])",
+    R"(["1","1","realtime:room","phx_join",{"config":{"private":true},"access_token":"@X"}])",
+    R"(["2","2","realtime:another","phx_join",{"config":{"private":true,"presence":{"enabled":true}},"access_token":"@U"}])",
+    R"(["2","3","realtime:another","presence",{"type":"presence","event":"track","payload":{}}])",
+    R"([null,"9","phoenix","heartbeat",{}])",
 };
 
 class Program {
@@ -98,6 +113,8 @@ class Program {
       engine_.Disconnected(session);
     }
     engine_.DrainAll();
+    now_.mono_ms += 100;  // a diff of presences was still to be made, of a room that is gone
+    engine_.Tick(now_);
     Check(sink_.calls.empty());
     Check(!sink_.listening);
     Check(engine_.session_count() == 0);
@@ -106,13 +123,19 @@ class Program {
   }
 
  private:
-  static SettingsPtr MakeSettings() {
+  // Each bit of `how` is a DBA's whim.
+  static SettingsPtr MakeSettings(uint8_t how = 0) {
     auto settings = std::make_shared<Settings>();
-    settings->tokens.secrets = {kSecret};
-    settings->max_connections = 4;
+    settings->tokens.secrets = {std::string((how & 1) != 0 ? "another secret" : kTestSecret)};
+    settings->max_connections = (how & 2) != 0 ? 200 : 4;
     settings->max_channels_per_client = 3;
     settings->max_payload_size = 200;
     settings->events = Rate{10, 1000, 5};
+    settings->private_only = (how & 4) != 0;
+    settings->no_channel_timeout_ms = (how & 8) != 0 ? 0 : 1000;
+    if ((how & 16) != 0) settings->joins = settings->presence_events = Rate{2, 1000, 2};
+    if ((how & 32) != 0) settings->max_mailbox = 2000;
+    if ((how & 64) != 0) settings->idle_timeout_ms = 100;
     return settings;
   }
 
@@ -129,11 +152,11 @@ class Program {
       case 9: Disconnect(who); break;
       case 10: engine_.FromDatabase(SystemNotice{(who & 1) != 0, Text()}); break;
       case 11: Rare(who); break;
-      case 12: engine_.Receive(Session(who), WithToken(kMessages[(who / 8) % std::size(kMessages)]), false, now_); break;
+      case 12: engine_.Receive(Session(who), WithTokens(kMessages[(who / 8) % std::size(kMessages)]), false, now_); break;
       case 13: engine_.Receive(Session(who), Push(who / 8), true, now_); break;
       case 14: AnswerRights(who); break;
       case 15: AnswerStore(who); break;
-      case 16: engine_.FromDatabase(DatabaseBroadcast{Message(who)}); break;
+      case 16: FromSql(who); break;
       default: Call(who); break;
     }
   }
@@ -142,22 +165,32 @@ class Program {
 
   std::string Text() {
     uint16_t size = reader_.U16();
-    return WithToken(std::string(reader_.Take(std::min<size_t>(size, reader_.remaining()))));
+    return WithTokens(reader_.Take(std::min<size_t>(size, reader_.remaining())));
   }
 
-  static std::string WithToken(std::string text) {
-    for (size_t at = text.find("@T"); at != std::string::npos; at = text.find("@T", at)) text.replace(at, 2, kToken);
-    return text;
+  static std::string WithTokens(std::string_view text) {
+    std::string out;
+    for (size_t i = 0; i < text.size(); ++i) {
+      const char next = i + 1 < text.size() ? text[i + 1] : ' ';
+      if (text[i] == '@' && (next == 'T' || next == 'U' || next == 'X')) {
+        out += TokenOf(next);
+        ++i;
+      } else {
+        out.push_back(text[i]);
+      }
+    }
+    return out;
   }
 
-  void Connect(uint8_t who) {
-    std::string key = kToken;
+  SessionId Connect(uint8_t who) {
+    std::string key = TokenOf('T');
     std::string vsn = (who & 1) != 0 ? "1.0.0" : "2.0.0";
     ConnectRequest request;
     request.api_key = &key;
     request.vsn = &vsn;
     ConnectResult result = engine_.Connect(request, now_);
     if (result.session != 0) sink_.open.emplace(result.session, (who & 1) != 0 ? Vsn::kV1 : Vsn::kV2);
+    return result.session;
   }
 
   // A broadcast as a binary frame: JSON or bytes, now and then to be stored.
@@ -208,7 +241,7 @@ class Program {
     if (sink_.stores.empty()) return;
     Store store = sink_.stores.front();
     sink_.stores.pop_front();
-    Stored stored{store.channel, store.message, store.ref, (how & 1) != 0 ? "no" : "", (how & 2) != 0};
+    Stored stored{store.channel, store.message, store.ref, (how & 1) != 0 ? "no" : "", (how & 2) != 0, store.needs_right};
     if (store.store) {
       auto message = std::make_shared<Broadcast>(*store.message);
       message->id = std::to_string(how >> 4);
@@ -221,9 +254,10 @@ class Program {
     RestCall call;
     call.path = (how & 1) != 0 ? "/api/broadcast" : "/realtime/v1/api/broadcast/room/events/e";
     call.query = (how & 2) != 0 ? "private=true&persist=true" : "apikey=x";
-    call.api_key = kToken;
+    call.api_key = TokenOf('T');
     call.content_type = (how & 4) != 0 ? "application/octet-stream" : "application/json";
     call.body = (how & 8) != 0 ? R"({"messages":[{"topic":"room","event":"e","payload":{},"private":true}]})" : Text();
+    Check(engine_.Knows(call, now_) == engine_.Knows(call, now_));
     sink_.calls.insert(++last_call_);
     engine_.Call(last_call_, std::move(call), now_);
   }
@@ -248,7 +282,54 @@ class Program {
     std::vector<SessionId> sessions;
     engine_.SessionsOf(delivery, &sessions);
     for (SessionId session : sessions) Check(sink_.open.contains(session));
-    engine_.FromDatabase(delivery);
+    for (int step = 0; step < Engine::kForeseeSteps; ++step) engine_.Foresee(delivery, step);
+    // In parts when the clients may have gone in between.
+    const bool pauses = (who & 64) != 0;
+    size_t at = 0;
+    while ((at = engine_.HandOut(delivery, at, [pauses] { return pauses; })) != Engine::kAll) {
+      if ((who & 128) != 0) Disconnect(reader_.U8());
+    }
+  }
+
+  void FromSql(uint8_t who) {
+    DatabaseBroadcast broadcast{Message(who)};
+    std::vector<SessionId> sessions;
+    engine_.SessionsOf(broadcast, &sessions);
+    for (SessionId session : sessions) Check(sink_.open.contains(session));
+    engine_.FromDatabase(broadcast);
+  }
+
+  // Enough for a room whose diffs are merged.
+  void Crowd() {
+    if (crowded_) return;
+    crowded_ = true;
+    engine_.Reload(MakeSettings(2), now_);
+    for (int i = 0; i < 110; ++i) {
+      const SessionId session = Connect(0);
+      if (session == 0) continue;
+      engine_.Receive(session, WithTokens(kMessages[0]), false, now_);
+      engine_.Receive(session, kMessages[4], false, now_);
+    }
+  }
+
+  // What the views show is what there is.
+  void Look() {
+    std::vector<SessionId> sessions;
+    engine_.ListSessions(&sessions);
+    Check(sessions.size() == sink_.open.size() && sessions.size() == engine_.session_count());
+    size_t channels = 0;
+    for (SessionId session : sessions) {
+      Check(sink_.open.contains(session));
+      channels += engine_.Describe(session)->channels;
+      std::vector<Subscriber> subscribers;
+      engine_.ListSubscribers(session, &subscribers);
+    }
+    Check(channels == engine_.channel_count());
+    std::vector<std::string> topics;
+    engine_.ListTopics(&topics);
+    ViewRows rows;
+    for (const std::string& topic : topics) Check(engine_.Describe(topic, &rows));
+    Check(rows.count() >= topics.size());
   }
 
   void Tick(uint8_t who) {
@@ -271,6 +352,12 @@ class Program {
       case 2: engine_.CutSlow(Session(who / 16), "slow"); break;
       case 3: engine_.Reload(MakeSettings(), now_); break;
       case 4: engine_.FromDatabase(StreamState{(who & 16) != 0}); break;
+      case 5: engine_.Reload(MakeSettings(reader_.U8()), now_); break;
+      case 6: Crowd(); break;
+      case 7: Look(); break;
+      case 8: engine_.DropHeld(); break;
+      case 9: engine_.Disconnect(Session(who / 16)); break;
+      case 10: engine_.BeginDrain(); engine_.DrainSome(who / 16); break;
       default: engine_.Alive(Session(who), now_); break;
     }
   }
@@ -278,7 +365,8 @@ class Program {
   ByteReader reader_;
   FuzzSink sink_;
   Engine engine_;
-  Now now_{1700000000000, 1};
+  Now now_{kStartMs, 1};
+  bool crowded_ = false;
   CallId last_call_ = 0;
 };
 

@@ -18,9 +18,16 @@ using realtime::test::Client;
 constexpr int kPatienceMs = 9000;
 constexpr int kInputsPerCheck = 32;
 
+// What a proxy says of its clients is read.
+realtime::Settings SettingsFor(int port) {
+  realtime::Settings settings = realtime::test::TestSettings(port);
+  settings.trusted_proxies = {"127.0.0.0/8", "10.0.0.1"};
+  return settings;
+}
+
 struct Target {
   int port = realtime::test::FreePort();
-  realtime::test::FakeDatabase database{realtime::test::TestSettings(port)};
+  realtime::test::FakeDatabase database{SettingsFor(port)};
   std::string token = realtime::test::ValidToken();
   int inputs = 0;
 

@@ -3,19 +3,18 @@
 // claims'.
 #include "core/token.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "check.h"
 #include "core/json.h"
+#include "unit/test_token.h"
 
 namespace {
 
+using realtime::Base64Url;
+using realtime::SignToken;
 using realtime::Token;
 using realtime::TokenError;
 using realtime::TokenRules;
@@ -23,27 +22,7 @@ using realtime::TokenRules;
 constexpr int64_t kNowMs = 1700000000000;
 const char* const kSecret = "only this target knows and never prints it";
 
-std::string Base64Url(std::string_view bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t bits = 0;
-    size_t taken = std::min<size_t>(3, bytes.size() - i);
-    for (size_t j = 0; j < 3; j++) bits = (bits << 8) | (j < taken ? static_cast<uint8_t>(bytes[i + j]) : 0);
-    for (size_t j = 0; j <= taken; j++) text.push_back(kDigits[(bits >> (18 - 6 * j)) & 63]);
-  }
-  return text;
-}
-
-std::string Sign(std::string_view claims) {
-  std::string text = Base64Url("{\"alg\":\"HS256\"}") + "." + Base64Url(claims);
-  unsigned char mac[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  std::string_view secret = kSecret;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), reinterpret_cast<const unsigned char*>(text.data()),
-       text.size(), mac, &size);
-  return text + "." + Base64Url(std::string_view(reinterpret_cast<char*>(mac), size));
-}
+std::string Sign(std::string_view claims) { return SignToken(claims, kSecret); }
 
 void CheckTexts(const Token& token) {
   FUZZ_CHECK(token.ok() == realtime::HandshakeErrorText(token).empty());
@@ -97,10 +76,24 @@ void CheckSignature(std::string_view signature) {
   }
 }
 
+// A token that must say more is good only if it would be good without that.
+void CheckRequired(const std::string& text, const Token& token) {
+  static const std::vector<realtime::RequiredClaim> required =
+      realtime::ParseRequiredClaims(R"({"aud":["a",1.5,{"b":null,"c":true}],"n":1})").value;
+  FUZZ_CHECK(required.size() == 2);
+  TokenRules rules = Secrets({kSecret});
+  rules.required = required;
+  Token strict = realtime::VerifyToken(text, rules, kNowMs);
+  FUZZ_CHECK(token.ok() || !strict.ok());
+  FUZZ_CHECK(!strict.ok() || realtime::json::Parse(strict.claims).value.Find("aud") != nullptr);
+  CheckTexts(strict);
+}
+
 void CheckSigned(std::string_view claims) {
   Token token = realtime::VerifyToken(Sign(claims), Secrets({"another", kSecret}), kNowMs);
   FUZZ_CHECK(token.error != TokenError::kNoSigner && token.error != TokenError::kBadSignature);
   CheckTexts(token);
+  CheckRequired(Sign(claims), token);
   if (token.error == TokenError::kExpired) FUZZ_CHECK(token.expired_for_s >= 0 && token.exp_s <= kNowMs / 1000);
   if (!token.ok()) return;
   FUZZ_CHECK(token.claims == claims && !token.role.empty() && token.exp_s > kNowMs / 1000);
