@@ -213,26 +213,35 @@ BEGIN
 END
 $$;
 
--- Rows are deleted with the worker's rights, and so are their triggers run: they must be a superuser's, or bring rights of
--- their own. The lock keeps others from being made meanwhile.
+-- Rows are deleted with the worker's rights, and what a DELETE calls has them too. The function of a trigger must be a
+-- superuser's: whoever else owns it may replace it, or take SECURITY DEFINER from it, between this check and the call. A WHEN
+-- clause can do anything by itself, whoever owns the functions that it names: query_to_xml() takes a statement. So can a rule.
+-- A foreign key's action runs as the owner of the table that it changes, but that table's AFTER triggers run when his rights
+-- have been left. The lock keeps others from being made meanwhile.
 CREATE FUNCTION realtime.lock_for_delete(part regclass)
 RETURNS void
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  foreign_trigger name;
+  untrusted text;
 BEGIN
   EXECUTE format('LOCK TABLE ONLY %s IN ROW EXCLUSIVE MODE', part);
   PERFORM realtime.require_trusted_owner(part);
-  SELECT t.tgname INTO foreign_trigger
+  SELECT CASE WHEN k.contype = 'f' THEN format('what follows the action of a foreign key of table %s', k.conrelid::regclass)
+              WHEN t.tgqual IS NOT NULL THEN format('the WHEN clause of trigger "%s" of table %s', t.tgname, part)
+              ELSE format('trigger "%s" of table %s', t.tgname, part) END INTO untrusted
     FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid JOIN pg_roles r ON r.oid = f.proowner
+    LEFT JOIN pg_constraint k ON k.oid = t.tgconstraint
    WHERE t.tgrelid = part AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0  -- on DELETE
-     AND NOT f.prosecdef AND NOT r.rolsuper;
+     AND (NOT r.rolsuper OR t.tgqual IS NOT NULL OR (k.contype = 'f' AND k.confdeltype NOT IN ('a', 'r')))
+  UNION ALL
+  SELECT format('rule "%s" of table %s', w.rulename, part) FROM pg_rewrite w
+   WHERE w.ev_class = part AND w.ev_enabled <> 'D' AND w.ev_type = '4';  -- on DELETE
   IF FOUND THEN
-    RAISE EXCEPTION 'trigger "%" of table % would run with the rights of role "%"', foreign_trigger, part, current_user
+    RAISE EXCEPTION '% would run with the rights of role "%"', untrusted, current_user
       USING ERRCODE = 'insufficient_privilege',
-            HINT = 'Make its function SECURITY DEFINER, or drop the trigger. Until then no rows are deleted or moved.';
+            HINT = 'Drop it; a trigger may call a superuser''s function, without WHEN. Until then no rows are deleted or moved.';
   END IF;
 END
 $$;

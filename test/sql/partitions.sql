@@ -5,7 +5,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 BEGIN;
-SELECT plan(66);
+SELECT plan(72);
 
 CREATE FUNCTION pg_temp.today() RETURNS date LANGUAGE sql AS $$ SELECT (now() AT TIME ZONE 'UTC')::date $$;
 CREATE FUNCTION pg_temp.days() RETURNS int[] LANGUAGE sql AS $$
@@ -109,11 +109,48 @@ SELECT throws_ok('SELECT realtime.delete_old_messages()', '42501', NULL, 'rows w
 CALL pg_temp.add('moves', 5);
 SELECT throws_ok($$ SELECT realtime.make_message_partitions('10 days') $$, '42501', NULL, 'nor moved');
 ALTER FUNCTION public.theirs() SECURITY DEFINER;
-SELECT lives_ok('SELECT realtime.delete_old_messages()', 'unless it brings its own rights');
+SELECT throws_ok('SELECT realtime.delete_old_messages()', '42501', NULL, 'nor with one that brings its own rights');
 ALTER FUNCTION public.theirs() SECURITY INVOKER;
 ALTER FUNCTION public.theirs() OWNER TO CURRENT_USER;
-SELECT lives_ok('SELECT realtime.delete_old_messages()', 'or is a superuser''s');
+SELECT lives_ok('SELECT realtime.delete_old_messages()', 'unless it is a superuser''s');
 DROP TRIGGER theirs ON realtime.messages;
+
+-- Nor for what else a DELETE runs.
+CREATE FUNCTION pg_temp.refused() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM realtime.delete_old_messages();
+  RETURN 'done';
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN regexp_replace(SQLERRM, ' would run with the rights of role .*', '');
+END
+$$;
+CREATE FUNCTION public.theirs_too() RETURNS boolean LANGUAGE sql AS 'SELECT true';
+ALTER FUNCTION public.theirs_too() OWNER TO regress_trigger_owner;
+CREATE TRIGGER conditional BEFORE DELETE ON realtime.messages_default
+  FOR EACH ROW WHEN (public.theirs_too()) EXECUTE FUNCTION public.theirs();
+SELECT is(pg_temp.refused(), 'the WHEN clause of trigger "conditional" of table realtime.messages_default',
+          'nor with a superuser''s trigger that asks somebody else''s function');
+DROP TRIGGER conditional ON realtime.messages_default;
+CREATE TRIGGER conditional BEFORE DELETE ON realtime.messages_default
+  FOR EACH STATEMENT WHEN (query_to_xml('SELECT public.theirs_too()', true, true, '') IS NOT NULL)
+  EXECUTE FUNCTION public.theirs();
+SELECT is(pg_temp.refused(), 'the WHEN clause of trigger "conditional" of table realtime.messages_default',
+          'or asks it by way of PostgreSQL''s own');
+ALTER TABLE realtime.messages_default DISABLE TRIGGER conditional;
+SELECT is(pg_temp.refused(), 'done', 'a disabled trigger asks nobody');
+DROP TRIGGER conditional ON realtime.messages_default;
+CREATE RULE theirs AS ON DELETE TO realtime.messages_default DO ALSO SELECT public.theirs_too();
+SELECT is(pg_temp.refused(), 'rule "theirs" of table realtime.messages_default', 'nor with a rule');
+DROP RULE theirs ON realtime.messages_default;
+CREATE TABLE public.theirs (id uuid, inserted_at timestamp,
+                            FOREIGN KEY (id, inserted_at) REFERENCES realtime.messages ON DELETE CASCADE);
+ALTER TABLE public.theirs OWNER TO regress_trigger_owner;
+SELECT is(pg_temp.refused(), 'what follows the action of a foreign key of table public.theirs',
+          'nor with a foreign key that changes another table, whose triggers would run');
+DROP TABLE public.theirs;
+CREATE TABLE public.theirs (id uuid, inserted_at timestamp, FOREIGN KEY (id, inserted_at) REFERENCES realtime.messages);
+SELECT is(pg_temp.refused(), 'done', 'one that only forbids is nothing to us');
+DROP TABLE public.theirs;
 ALTER TABLE realtime.messages_default OWNER TO regress_trigger_owner;
 SELECT throws_ok('SELECT realtime.delete_old_messages()', '42501', NULL, 'a table of somebody else is not written to');
 ALTER TABLE realtime.messages_default OWNER TO CURRENT_USER;
