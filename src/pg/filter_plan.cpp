@@ -166,7 +166,7 @@ void FilterPlan::AddOperator(const Column& column, const FilterClause& clause, F
 }
 
 void FilterPlan::AddPattern(const Column& column, const FilterClause& clause, FilterTest* test) {
-  after_policy_ = true;
+  has_patterns_ = true;
   if (clause.op == FilterOp::kLike || clause.op == FilterOp::kIlike) {
     struct varlena* pattern = PG_DETOAST_DATUM_PACKED(test->values[0]);
     CheckLikePattern(VARDATA_ANY(pattern), VARSIZE_ANY_EXHDR(pattern));
@@ -221,7 +221,7 @@ const FilterTest* FilterPlan::FindEquality() const {
 }
 
 bool FilterPlan::Matches(TableRow* row) {
-  if (!after_policy_) return MatchesAll(row);
+  if (!has_patterns_) return MatchesAll(row);
   timer_.Start();
   const bool matches = MatchesAll(row);
   timer_.Stop();

@@ -50,7 +50,8 @@ class FilterPlan {
   // A column's value or operator may run user code: evaluate inside the role scope.
   bool needs_scope() const { return needs_scope_; }
   // Errors, or the time it takes, could tell something about the row: only rows that the policies show may be asked.
-  bool after_policy() const { return after_policy_ || needs_scope_; }
+  bool after_policy() const { return has_patterns_ || needs_scope_; }
+  bool has_patterns() const { return has_patterns_; }
   bool empty() const { return tests_.empty(); }
   // A clause `column = value`; null when there is none.
   const FilterTest* FindEquality() const;
@@ -58,7 +59,7 @@ class FilterPlan {
   // All columns() must be there (TableRow::Has). Where there are patterns, ask MayTry before, and call NoteError when this or
   // Compile has raised.
   bool Matches(TableRow* row);
-  bool MayTry() const { return !after_policy_ || timer_.MayTry(); }
+  bool MayTry() const { return !has_patterns_ || timer_.MayTry(); }
   void NoteError() { timer_.Stop(); }
   // The clause, by its number, that Matches came to last: the one that raised, if it did.
   size_t last_clause() const { return last_clause_; }
@@ -75,7 +76,7 @@ class FilterPlan {
   std::vector<AttrNumber> columns_;
   size_t last_clause_ = 0;
   bool needs_scope_ = false;
-  bool after_policy_ = false;  // there are patterns
+  bool has_patterns_ = false;
   bool is_new_ = false;
   PatternTimer timer_;
 };

@@ -19,16 +19,23 @@ constexpr size_t kMaxLiveStates = 1000;
 constexpr size_t kMaxLiveBytes = 64u << 20;
 constexpr int kMaxCompileAttempts = 10;
 
+// Of a row that policies guard and that cannot be judged, as only a part of it is known, a filter may ask for the primary key,
+// which old_record tells to everybody, and by no pattern. A replica identity can hold more.
+bool AsksForKeyAlone(const Table& table, const FilterPlan& filter) {
+  if (filter.has_patterns()) return false;
+  const auto& columns = filter.columns();
+  return std::all_of(columns.begin(), columns.end(), [&](AttrNumber attno) { return table.columns[attno - 1].in_primary_key; });
+}
+
 // Whether it can be said that an UPDATE took the row out of the seat's filter: what it asks about is known of both rows, and
-// the client may know it. Where policies guard a row of which only a part is known, that is the primary key, as in old_record.
+// the client may know it.
 bool CanLeave(const RelationFeed& feed, const Seat& seat, const JudgedChange& change) {
   if (!seat.audience->old || change.kind != ChangeKind::kUpdate || change.old_kind == OldRow::kNone) return false;
-  bool guarded = change.old_kind != OldRow::kFull && feed.table().row_security;
   for (AttrNumber attno : seat.filter.columns()) {
     if (!change.old_row.Has(attno) || !change.new_row.Has(attno)) return false;
-    if (guarded && !feed.table().columns[attno - 1].in_primary_key) return false;
   }
-  return true;
+  const bool guarded = change.old_kind != OldRow::kFull && feed.table().row_security;
+  return !guarded || AsksForKeyAlone(feed.table(), seat.filter);
 }
 
 // The answer of a policy that demands one value and nothing else, without an evaluation state for each identity.
@@ -174,8 +181,6 @@ Verdict Judge::JudgeLeaving(RelationFeed* feed, Seat* seat, JudgedChange* change
   if (!CanLeave(*feed, *seat, *change)) return Verdict::kNone;
   bool filter_last = seat->filter.after_policy();
   bool old_judged = change->old_kind == OldRow::kFull && feed->table().row_security;
-  // A bare key cannot be judged.
-  if (filter_last && !old_judged && feed->table().row_security) return Verdict::kNone;
   if (!filter_last) {
     if (!OldRowPasses(seat, change)) return Verdict::kNone;
     if (!PassesPolicy(feed, seat, &change->new_row, change)) return Verdict::kNone;
@@ -183,6 +188,18 @@ Verdict Judge::JudgeLeaving(RelationFeed* feed, Seat* seat, JudgedChange* change
   if (old_judged && !OldRowVisible(feed, seat, change)) return Verdict::kNone;
   if (filter_last && !OldRowPasses(seat, change)) return Verdict::kNone;
   return Verdict::kDeliverLeft;
+}
+
+// Whether the seat's filter may be asked about a deleted row of which the replica identity alone is known. Else whoever may not
+// see it could find its values, with one filter after the other.
+bool Judge::MayFilterKey(RelationFeed* feed, Seat* seat, const JudgedChange& change) {
+  if (!feed->table().row_security || AsksForKeyAlone(feed->table(), seat->filter)) return true;
+  // It matches nothing anyway: no reason to ask for the policies.
+  for (AttrNumber attno : seat->filter.columns()) {
+    if (!change.old_row.Has(attno)) return false;
+  }
+  filtering_ = false;
+  return PolicyOf(feed, seat)->kind == PolicyPlan::Kind::kAllow;
 }
 
 Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
@@ -197,9 +214,10 @@ Verdict Judge::JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change) {
   bool filter_last = seat->filter.after_policy();
   bool deleted = change->kind == ChangeKind::kDelete;
   TableRow* row = deleted ? &change->old_row : &change->new_row;
-  if (!filter_last && !PassesFilter(seat, row, change)) return JudgeLeaving(feed, seat, change);
   // Of a deleted row only a full old one can be judged; a bare key is sent as the reference does.
   bool judged = !deleted || change->old_kind == OldRow::kFull;
+  if (!judged && !MayFilterKey(feed, seat, *change)) return Verdict::kNone;
+  if (!filter_last && !PassesFilter(seat, row, change)) return JudgeLeaving(feed, seat, change);
   if (judged && !PassesPolicy(feed, seat, row, change)) return Verdict::kNone;
   if (filter_last && !seat->filter.MayTry()) {
     stat::Add(stat::Figure::kFilterFailures);

@@ -74,6 +74,7 @@ class Judge {
   SeatPlace PlaceByFilter(const Table& table, const Seat& seat);
   SeatPlace PlaceByPolicy(RelationFeed* feed, Seat* seat);
   SeatPlace PlaceOf(RelationFeed* feed, Seat* seat);
+  bool MayFilterKey(RelationFeed* feed, Seat* seat, const JudgedChange& change);
   Verdict JudgeSeat(RelationFeed* feed, Seat* seat, JudgedChange* change);
   Verdict JudgeLeaving(RelationFeed* feed, Seat* seat, JudgedChange* change);
   bool OldRowPasses(Seat* seat, JudgedChange* change);
