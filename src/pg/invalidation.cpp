@@ -49,6 +49,11 @@ void OnSyscache(Datum, int cache, uint32 hash) {
 // Of whom cannot be told.
 void OnMembership(Datum, int, uint32) { g_all_changed = ++g_generation; }
 
+// The owner of this database is a member of pg_database_owner.
+void OnDatabase(Datum own_hash, int, uint32 hash) {
+  if (hash == 0 || hash == DatumGetUInt32(own_hash)) g_all_changed = ++g_generation;
+}
+
 }  // namespace
 
 void Note(uint64_t key) {
@@ -66,6 +71,8 @@ void Register() {
   g_changes = new std::unordered_map<uint64_t, uint64_t>();
   CacheRegisterRelcacheCallback(OnRelation, 0);
   CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, OnMembership, 0);
+  const uint32 own_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+  CacheRegisterSyscacheCallback(DATABASEOID, OnDatabase, UInt32GetDatum(own_hash));
   for (int cache : {TYPEOID, PROCOID, NAMESPACEOID, CASTSOURCETARGET, AUTHOID, AUTHNAME}) {
     CacheRegisterSyscacheCallback(cache, OnSyscache, 0);
   }
