@@ -70,7 +70,8 @@ void Dispatcher::FillGenerated(RelationFeed* feed, TableRow* row) {
            "Subscribers get its changes without these columns.");
 }
 
-void Dispatcher::FillRows(RelationFeed* feed, const RowChange& row) {
+// False: an error has ended the transaction, and there is no other.
+bool Dispatcher::FillRows(RelationFeed* feed, const RowChange& row) {
   ParamListInfo params = feed->Params(&batch_);
   change_.kind = row.kind;
   change_.old_kind = row.old_kind;
@@ -86,9 +87,10 @@ void Dispatcher::FillRows(RelationFeed* feed, const RowChange& row) {
       if (cell->kind == Cell::Kind::kUnchanged) *cell = *change_.old_row.cell(attno);
     }
   }
-  if (!feed->table().has_generated) return;
+  if (!feed->table().has_generated) return true;
   if (row.kind != ChangeKind::kDelete) FillGenerated(feed, &change_.new_row);
-  if (row.old_kind == OldRow::kFull) FillGenerated(feed, &change_.old_row);
+  if (row.old_kind == OldRow::kFull && batch_.is_open()) FillGenerated(feed, &change_.old_row);
+  return batch_.is_open();
 }
 
 void Dispatcher::FindCandidates(RelationFeed* feed, const StreamPosition& position, const std::vector<Target>& judged) {
@@ -139,9 +141,10 @@ Dispatcher::Attempt Dispatcher::JudgeOnce(RelationFeed* feed, const RowChange& r
   if (readiness == Readiness::kGone || (feed->events() & MaskOf(row.kind)) == 0) return Attempt::kDone;
   batch_.ResetRow();
   const int64_t began_ms = CoarseMs();
-  FillRows(feed, row);
+  if (!FillRows(feed, row)) return Attempt::kLocked;
   candidates_.clear();
   find_candidates();
+  if (!batch_.is_open()) return Attempt::kLocked;  // the row is bound to a transaction that is gone
   if (candidates_.empty()) return Attempt::kDone;
   switch (judge_.Run(feed, &change_, &candidates_, began_ms)) {
     case Judge::Progress::kLocked: return Attempt::kLocked;

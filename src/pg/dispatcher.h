@@ -63,7 +63,7 @@ class Dispatcher {
 
   void Recover();
   Readiness OpenFor(RelationFeed* feed);
-  void FillRows(RelationFeed* feed, const RowChange& row);
+  bool FillRows(RelationFeed* feed, const RowChange& row);
   void FillGenerated(RelationFeed* feed, TableRow* row);
   void FindCandidates(RelationFeed* feed, const StreamPosition& position, const std::vector<Target>& judged);
   // Once, with the snapshot there is. kPart: of some candidates, which are left.

@@ -39,6 +39,7 @@ char* ToJsonText(const Column& column, std::string_view text) {
 
 bool AppendBackendJson(const Table& table, const Column& column, std::string_view text, Batch* batch,
                        std::string* out) {
+  if (!batch->Open(false)) return false;  // the error of an earlier value has ended the transaction, and it was refused another
   PgError error;
   size_t before = out->size();
   bool done = PgTry(

@@ -12,7 +12,7 @@
 namespace realtime {
 
 // Appends the value's JSON; false, with *out as it was, when the cast raised (logged once a minute; the batch was aborted
-// and opened again).
+// and, if it could be, opened again).
 bool AppendBackendJson(const Table& table, const Column& column, std::string_view text, Batch* batch, std::string* out);
 
 }  // namespace realtime

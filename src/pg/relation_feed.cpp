@@ -143,17 +143,18 @@ void RelationFeed::DropUnusedProjections() {
   std::erase_if(projections_, [&](const auto& entry) { return !used.contains(entry.second.get()); });
 }
 
+// An error leaves this frame without its destructors: what is half made must be reachable, and is made anew the next time.
 Access* RelationFeed::AccessOf(const std::string& role) {
   std::unique_ptr<Access>& slot = access_[role];
-  if (slot) return slot.get();
-  auto access = std::make_unique<Access>();
-  access->privileges.columns.assign(table_.columns.size(), false);
-  access->role = FindRole(role);
-  if (OidIsValid(access->role)) {
-    access->role_name = GetUserNameFromId(access->role, false);
-    LoadPrivileges(table_, access->role, &access->privileges);
+  if (slot && slot->complete) return slot.get();
+  slot = std::make_unique<Access>();
+  slot->privileges.columns.assign(table_.columns.size(), false);
+  slot->role = FindRole(role);
+  if (OidIsValid(slot->role)) {
+    slot->role_name = GetUserNameFromId(slot->role, false);
+    LoadPrivileges(table_, slot->role, &slot->privileges);
   }
-  slot = std::move(access);  // whole, or not at all
+  slot->complete = true;
   return slot.get();
 }
 

@@ -29,6 +29,7 @@ struct Access {
   Oid role = InvalidOid;   // invalid: there is no such role
   std::string role_name;   // in the database's encoding
   TablePrivileges privileges;
+  bool complete = false;   // all of the above is there
   std::unique_ptr<PolicyPlan> policy;  // compiled at the first change that needs it
 };
 
