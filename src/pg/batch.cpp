@@ -19,11 +19,6 @@ extern "C" {
 }
 
 namespace realtime {
-namespace {
-
-constexpr char kLockNotAvailable[] = "55P03";
-
-}  // namespace
 
 // The variable alone, not the setting: user code may change the setting for itself, and gets it back as it was.
 void Batch::LimitLockWaits() {

@@ -41,6 +41,7 @@ constexpr char kUnavailable[] = "UnableToConnectToProject: Realtime was unable t
 constexpr char kNoReplay[] = "UnableToReplayMessages: Realtime was unable to replay messages";
 
 int Index(PolicyAction action) { return static_cast<int>(action); }
+std::string Described(const PgError& error) { return error.Text() + " (SQLSTATE " + error.sqlstate + ")"; }
 
 // A role on realtime.messages. The plans are those that any identity and topic may use.
 struct RoleAccess {
@@ -149,6 +150,7 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
   access_ = nullptr;
   error_ = nullptr;
   if (!batch_.Open(true) || !LockTable()) return false;
+  const LockPatience patience(kCatalogPatienceMs);
   PgError error;
   bool done = PgTry(
       [this] {
@@ -161,6 +163,8 @@ bool ChannelPolicy::Impl::Prepare(const Identity& identity) {
   if (!done) {
     batch_.Abort();
     known_ = false;
+    if (error.Is(kLockNotAvailable)) error_ = kLocked;
+    if (!failure_log::Due("realtime.messages\nlook\n" + error.sqlstate)) return false;
     LogError("realtime could not look at table \"realtime.messages\": " + error.Text());
     return false;
   }
@@ -259,8 +263,7 @@ void ChannelPolicy::Impl::CheckTopic(const std::string& topic, Rights* rights) {
       {PolicyAction::kInsert, "presence", &rights->write_presence},
   };
   for (const auto& question : questions) {
-    *question.right = Ask(question.action, question.extension);
-    if (error_ != nullptr) break;
+    if (error_ == nullptr) *question.right = Ask(question.action, question.extension);
   }
   EndTopic();
 }
@@ -352,8 +355,7 @@ void ChannelPolicy::Impl::Fail(PolicyAction action, const PgError& error) {
   if (failure_log::Due(std::string("realtime.messages\n") + name + (timed_out ? "\ntime\n" : "\n") + identity_->role)) {
     LogError(
         std::string("RlsPolicyError: realtime could not evaluate the policies for ") + name +
-            " of table \"realtime.messages\" for role \"" + identity_->role + "\": " + error.Text() + " (SQLSTATE " +
-            error.sqlstate + ")",
+            " of table \"realtime.messages\" for role \"" + identity_->role + "\": " + Described(error),
         timed_out ? "The client was told. Make the policies and the functions they call faster, or raise "
                     "realtime.policy_timeout."
                   : "The client was denied. Check the policies of the table and the functions they call.");
@@ -386,10 +388,8 @@ void ChannelPolicy::Impl::Replay(const CheckRights& request, RightsResult* resul
   result->replayed.clear();
   result->replay_error = kNoReplay;
   if (!failure_log::Due("realtime.messages\nreplay")) return;
-  LogError(
-      "UnableToReplayMessages: realtime could not replay messages of table \"realtime.messages\": " + error.Text() + " (SQLSTATE " +
-          error.sqlstate + ")",
-      timed_out ? "Raise realtime.policy_timeout, or look for what holds a lock on the table." : "");
+  LogError("UnableToReplayMessages: realtime could not replay messages of table \"realtime.messages\": " + Described(error),
+           timed_out ? "Raise realtime.policy_timeout, or look for what holds a lock on the table." : "");
 }
 
 ChannelPolicy::ChannelPolicy() : impl_(std::make_unique<Impl>()) {}

@@ -21,12 +21,12 @@
 #include "pg/relation_feed.h"
 #include "pg/row_json.h"
 #include "pg/slot.h"
+#include "pg/start_point.h"
 #include "pg/stat.h"
 #include "pg/validate.h"
 
 extern "C" {
 #include "access/xlog.h"
-#include "utils/snapmgr.h"
 }
 
 namespace realtime {
@@ -41,7 +41,7 @@ class Feed::Impl {
     lesser_code::InstallGuard();
   }
 
-  void Add(const Subscribe& request);
+  bool Add(const Subscribe& request);
   Step OnMessage(std::string_view bytes, int64_t now_ms);
   bool Work(const FeedTurn& turn);
   void EndBatch();
@@ -115,38 +115,22 @@ class Feed::Impl {
   PgoutputMessage parked_;
 };
 
-namespace {
-
-// The snapshot first, the LSN after it: a commit record at or behind the LSN cannot have been visible in the snapshot.
-std::shared_ptr<const StartPoint> TakeStartPoint() {
-  auto start = std::make_shared<StartPoint>();
-  StartPoint* raw = start.get();
-  PgError error;
-  bool done = InTransaction(
-      [raw] {
-        Snapshot snapshot = GetActiveSnapshot();
-        raw->xmin = snapshot->xmin;
-        raw->xmax = snapshot->xmax;
-        raw->in_progress.assign(snapshot->xip, snapshot->xip + snapshot->xcnt);
-        raw->lsn = GetXLogInsertRecPtr();
-      },
-      &error);
-  if (!done) LogError("realtime could not take a snapshot: " + error.Text());
-  return done ? start : nullptr;
-}
-
-}  // namespace
-
-void Feed::Impl::Add(const Subscribe& request) {
+// False without a start point: who joined could get what was committed before, and what catches up again.
+bool Feed::Impl::Add(const Subscribe& request) {
   SubscribeResult result{request.channel, request.sequence, SubscribeResult::Outcome::kLive, ""};
-  if (std::optional<SubscribeResult> failure = ValidateSubscription(request)) {
+  bool locked = false;
+  if (std::optional<SubscribeResult> failure = ValidateSubscription(request, &locked)) {
     registry_.Remove(request.channel);
-    return output_(std::move(*failure));
+    output_(std::move(*failure));
+    return true;
   }
+  std::shared_ptr<const StartPoint> start = locked ? nullptr : TakeStartPoint();
+  if (start == nullptr) return false;
   const bool is_new = !registry_.Has(request.channel);
-  registry_.Add(request, TakeStartPoint());
+  registry_.Add(request, std::move(start));
   output_(std::move(result));
   if (is_new) catch_up_.Begin(request, GetXLogInsertRecPtr());
+  return true;
 }
 
 void Feed::Impl::OnBegin(const PgoutputMessage& message) {
@@ -380,8 +364,10 @@ void Feed::Impl::OnStreamStart(bool new_slot, bool carries_changes) {
 Feed::Feed(std::function<void(ToNetwork)> output) : impl_(std::make_unique<Impl>(std::move(output))) {}
 Feed::~Feed() = default;
 
-std::optional<SubscribeResult> Feed::Validate(const Subscribe& request) { return ValidateSubscription(request); }
-void Feed::Add(const Subscribe& request) { impl_->Add(request); }
+std::optional<SubscribeResult> Feed::Validate(const Subscribe& request, bool* locked) {
+  return ValidateSubscription(request, locked);
+}
+bool Feed::Add(const Subscribe& request) { return impl_->Add(request); }
 void Feed::Remove(ChannelId channel) { impl_->registry_.Remove(channel); }
 bool Feed::Describe(const Subscriber& subscriber, ViewRows* rows) const { return impl_->registry_.Describe(subscriber, rows); }
 size_t Feed::channel_count() const { return impl_->registry_.channel_count(); }

@@ -30,11 +30,13 @@ class Feed {
   ~Feed();
 
   // Tests the subscription against the catalogs (publication, tables, privileges, filters) without registering it:
-  // nothing when it can be served as soon as the stream is live, else the result to send (kRefused or kFailed).
+  // nothing when it can be served as soon as the stream is live, else the result to send (kRefused or kFailed). *locked: a
+  // lock was in the way, so nothing is known.
   // Must not be called between OnMessage and EndBatch.
-  std::optional<SubscribeResult> Validate(const Subscribe& request);
-  // Registers it and emits its SubscribeResult. Only while the stream is live. Same restriction.
-  void Add(const Subscribe& request);
+  std::optional<SubscribeResult> Validate(const Subscribe& request, bool* locked);
+  // Registers it and emits its SubscribeResult. Only while the stream is live. Same restriction. False: it cannot be told now
+  // (a lock on a catalog), nothing has happened, and the caller tries again.
+  bool Add(const Subscribe& request);
   void Remove(ChannelId channel);
   size_t channel_count() const;
   // A row of realtime.stat_subscriptions for each of the channel's bindings. False when there was no room for all.

@@ -7,6 +7,8 @@
 #include "pg/pg.h"
 
 extern "C" {
+#include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/snapmgr.h"
 }
 
@@ -71,11 +73,18 @@ void RunBody(void (*fn)(void*), void* arg) {
   StartTransactionCommand();
   PushActiveSnapshot(GetTransactionSnapshot());
   fn(arg);
+  CHECK_FOR_INTERRUPTS();  // a time-out that came with the lock must not meet what is done next
   PopActiveSnapshot();
   CommitTransactionCommand();
 }
 
 }  // namespace
+
+LockPatience::LockPatience(int patience_ms) : server_limit_(LockTimeout) {
+  if (patience_ms > 0) LockTimeout = patience_ms;
+}
+
+LockPatience::~LockPatience() { LockTimeout = server_limit_; }
 
 namespace internal {
 
@@ -108,7 +117,8 @@ bool RunGuarded(void (*fn)(void*), void* arg, PgError* error) noexcept {
   return false;
 }
 
-bool RunInTransaction(void (*fn)(void*), void* arg, PgError* error) noexcept {
+bool RunInTransaction(void (*fn)(void*), void* arg, PgError* error, int lock_patience_ms) noexcept {
+  const LockPatience patience(lock_patience_ms);
   struct Call {
     void (*fn)(void*);
     void* arg;

@@ -104,7 +104,7 @@ class Storing {
   bool Try(PgError* error, bool* timed_out) {
     scope_.Forget();
     watchdog::OpenBatch();
-    bool done = InTransaction([this] { Insert(); }, error);
+    bool done = InTransaction([this] { Insert(); }, error, kOwnLockLimits);
     *timed_out = watchdog::FinishCheck();
     watchdog::CloseBatch();
     LockReleaseSession(USER_LOCKMETHOD);  // advisory locks that code of a trigger may have taken

@@ -109,7 +109,7 @@ bool RunBounded(const Task& task, int64_t* number, PgError* error) {
   pgstat_report_activity(STATE_RUNNING, task.sql);
   watchdog::OpenBatch(kTaskMs);
   watchdog::StartCheck();
-  const bool done = InTransaction([&] { *number = Execute(task.sql, minutes); }, error);
+  const bool done = InTransaction([&] { *number = Execute(task.sql, minutes); }, error, kOwnLockLimits);
   watchdog::FinishCheck();
   watchdog::CloseBatch();
   pgstat_report_activity(STATE_IDLE, nullptr);

@@ -44,11 +44,10 @@ void LogFailure(const PgError& error, bool busy) {
 
 MessagesLock::Outcome MessagesLock::Take() {
   const bool patient = !last_busy_ || std::chrono::steady_clock::now() - *last_busy_ > kImpatient;
-  const int lock_timeout = LockTimeout;
+  const LockPatience patience(kCatalogPatienceMs);
   bool waited = false;
   PgError error;
   const bool done = PgTry([&] { waited = Lock(patient); }, &error);
-  LockTimeout = lock_timeout;
   if (done) return waited ? Outcome::kTakenLate : Outcome::kTaken;
   const bool busy = error.Is("55P03");
   if (busy) last_busy_ = std::chrono::steady_clock::now();

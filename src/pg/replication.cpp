@@ -124,14 +124,16 @@ bool Replication::CheckServer(int64_t now_ms) {
   if (missing.is_publication && have_slot_) {
     Renew(missing.reason, now_ms);
   } else {
-    RetryAfter(missing.is_publication ? kCheckMs : kRecheckMs, now_ms);
+    RetryAfter(missing.is_publication || missing.is_lock ? kCheckMs : kRecheckMs, now_ms);
   }
   return false;
 }
 
 bool Replication::Connect(int64_t now_ms) {
   WalsenderAddress address;
-  if (!FindWalsender(conninfo_, &address) || !link_.Open(address)) {
+  const bool found = FindWalsender(conninfo_, &address);
+  if (!found) link_.SetError("the worker's user and database could not be looked up");
+  if (!found || !link_.Open(address)) {
     OnLinkFailure(now_ms);
     return false;
   }
@@ -266,7 +268,7 @@ void Replication::Supervise(int64_t now_ms) {
 
   StreamPublications existing = carried_;
   StreamRequirement missing = FirstMissingRequirement(publication_, &existing);
-  if (!missing.reason.empty()) {
+  if (!missing.reason.empty() && !missing.is_lock) {
     Trouble(missing.reason, missing.hint);
     return Renew(missing.reason, now_ms);
   }

@@ -68,7 +68,7 @@ bool LookUpNames(std::string* user, std::string* database) {
 // The line that lets the worker in. `peer` works only where the operating system's user is called like the role.
 std::string HbaHint() {
   std::string user, database;
-  LookUpNames(&user, &database);
+  if (!LookUpNames(&user, &database)) return {};
   const struct passwd* os_user = getpwuid(geteuid());
   const bool same_name = os_user != nullptr && user == os_user->pw_name;
   const std::string who = "\"" + database + "\" \"" + user + "\" ";
@@ -89,16 +89,18 @@ bool Contains(const std::string& text, const char* part) { return text.find(part
 
 }  // namespace
 
-void LookAtPublications(const std::string& publication, StreamPublications* existing) {
+bool LookAtPublications(const std::string& publication, StreamPublications* existing) {
   const char* name = publication.c_str();
   StreamPublications found;
+  PgError error;
   bool done = InTransaction(
       [&] {
         found.changes = OidIsValid(get_publication_oid(name, true));
         found.messages = OidIsValid(get_publication_oid(kMessagesPublication, true));
       },
-      nullptr);
+      &error);
   if (done) *existing = found;
+  return done || !error.Is(kLockNotAvailable);
 }
 
 StreamRequirement MissingPublication(const std::string& publication) {
@@ -114,7 +116,11 @@ StreamRequirement FirstMissingRequirement(const std::string& publication, Stream
     return {"max_replication_slots is 0", "Raise max_replication_slots and restart the server."};
   }
   if (max_wal_senders == 0) return {"max_wal_senders is 0", "Raise max_wal_senders and restart the server."};
-  LookAtPublications(publication, existing);
+  if (!LookAtPublications(publication, existing)) {
+    StreamRequirement locked{"the catalog of publications is locked", "Look into pg_locks; it is tried again."};
+    locked.is_lock = true;
+    return locked;
+  }
   return existing->any() ? StreamRequirement() : MissingPublication(publication);
 }
 

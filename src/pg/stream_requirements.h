@@ -13,6 +13,7 @@ struct StreamRequirement {
   std::string reason;  // empty: nothing is missing
   std::string hint;
   bool is_publication = false;  // mended by a statement; the others need a restart of the server
+  bool is_lock = false;         // nothing is known about the publications: look again soon
 };
 
 // What a stream carries, one publication each: the changes that clients subscribe to, and the rows of realtime.messages.
@@ -33,8 +34,8 @@ struct StreamPublications {
 };
 
 // Which of the two exist, `publication` being the one of the changes. Opens a transaction of its own; *existing stays as it
-// was when the catalogs cannot be read.
-void LookAtPublications(const std::string& publication, StreamPublications* existing);
+// was when the catalogs cannot be read. False: because they are locked.
+bool LookAtPublications(const std::string& publication, StreamPublications* existing);
 StreamRequirement MissingPublication(const std::string& publication);
 
 // Opens a transaction of its own. One of the publications is enough; *existing as above.

@@ -1,8 +1,10 @@
 #include "pg/validate.h"
 
 #include "pg/catalog.h"
+#include "pg/failure_log.h"
 #include "pg/filter_plan.h"
 #include "pg/guard.h"
+#include "pg/log.h"
 #include "pg/role_scope.h"
 #include "pg/settings.h"
 #include "pg/text_encoding.h"
@@ -55,7 +57,7 @@ class Validation {
  public:
   explicit Validation(const Subscribe& request) : request_(request) {}
 
-  std::optional<SubscribeResult> Run() {
+  std::optional<SubscribeResult> Run(bool* locked) {
     if (request_.bindings.empty()) return std::nullopt;
     PgError error;
     watchdog::OpenBatch();
@@ -65,6 +67,8 @@ class Validation {
     if (!done && filter_ != nullptr) filter_->NoteError();
     LockReleaseSession(USER_LOCKMETHOD);  // advisory locks that code of a type may have taken
     if (done && binding_ == nullptr) return std::nullopt;
+    *locked = !done && error.Is(kLockNotAvailable);
+    if (*locked) return LogLocked(error);
     if (binding_ == nullptr) binding_ = &request_.bindings.front();  // the transaction itself failed
     if (!done) return Result(Outcome::kFailed, Raised(*binding_, error));
     if (!matched_) return Result(Outcome::kFailed, NotPublished(*binding_));
@@ -72,6 +76,14 @@ class Validation {
   }
 
  private:
+  static std::nullopt_t LogLocked(const PgError& error) {
+    if (failure_log::Due("subscription\nlock")) {
+      LogError("realtime could not look up the tables of a subscription, and tries again: " + error.Text(),
+               "Somebody has locked a catalog, or a table that a filter's type reads: look into pg_locks.");
+    }
+    return std::nullopt;
+  }
+
   SubscribeResult Result(Outcome outcome, std::string message) const {
     return {request_.channel, request_.sequence, outcome, std::move(message)};
   }
@@ -149,8 +161,9 @@ class Validation {
 
 }  // namespace
 
-std::optional<SubscribeResult> ValidateSubscription(const Subscribe& request) {
-  return Validation(request).Run();
+std::optional<SubscribeResult> ValidateSubscription(const Subscribe& request, bool* locked) {
+  *locked = false;
+  return Validation(request).Run(locked);
 }
 
 }  // namespace realtime

@@ -23,6 +23,7 @@ namespace {
 
 constexpr int64_t kLookMs = 900;  // CREATE and DROP EXTENSION are noticed within a second
 constexpr size_t kVersionSize = 64;
+constexpr int kQuietLooks = 5;  // a catalog is locked for a moment now and then
 
 // Empty when there is no extension of ours.
 void ReadVersion(char* version) {
@@ -45,7 +46,16 @@ void ReadVersion(char* version) {
 void Health::LookForExtension(int64_t now_ms) {
   next_look_ms_ = now_ms + kLookMs;
   char version[kVersionSize] = "";
-  if (!InTransaction([&] { ReadVersion(version); }, nullptr)) return;
+  PgError error;
+  if (!InTransaction([&] { ReadVersion(version); }, &error)) {
+    if (++failed_looks_ >= kQuietLooks) {
+      unreadable_.Set("could not look for extension realtime, and goes on as before: " + error.Text(),
+                      error.Is(kLockNotAvailable) ? "Somebody has locked a catalog: look into pg_locks." : "");
+    }
+    return;
+  }
+  failed_looks_ = 0;
+  unreadable_.Clear("extension realtime can be looked for again");
   exists_ = version[0] != '\0';
   if (!exists_) {
     version_.Clear();

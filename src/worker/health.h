@@ -24,6 +24,8 @@ class Health {
  private:
   int64_t next_look_ms_ = 0;
   bool exists_ = false;
+  int failed_looks_ = 0;  // in a row
+  Condition unreadable_;
   Condition missing_;
   Condition version_;
   Condition no_key_;

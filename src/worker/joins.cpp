@@ -30,11 +30,16 @@ void Joins::Remove(ChannelId channel) {
   if (waiting_.empty()) next_deadline_ms_ = INT64_MAX;
 }
 
-void Joins::Serve(const std::function<void(const Subscribe&)>& serve, const std::function<bool()>& may_go_on) {
-  while (!waiting_.empty() && may_go_on()) {
-    const Subscribe request = std::move(waiting_.front().request);
-    waiting_.pop_front();
-    serve(request);
+void Joins::Serve(const std::function<bool(const Subscribe&)>& serve, const std::function<bool()>& may_go_on, int64_t now_ms) {
+  while (!waiting_.empty() && may_go_on() && !IsPaused(now_ms)) {
+    if (serve(waiting_.front().request)) {
+      waiting_.pop_front();
+      continue;
+    }
+    // With what its channel has asked since, whose order stays.
+    const ChannelId locked = waiting_.front().request.channel;
+    std::stable_partition(waiting_.begin(), waiting_.end(), [locked](const Waiting& w) { return w.request.channel != locked; });
+    Pause(now_ms);
   }
   if (waiting_.empty()) next_deadline_ms_ = INT64_MAX;
 }

@@ -62,7 +62,7 @@ void FixSession() {
   for (const auto& setting : settings) SetConfigOption(setting[0], setting[1], PGC_SUSET, PGC_S_OVERRIDE);
   // Only then can text be converted outside transactions, where errors end up. A SQL_ASCII database converts nothing.
   if (DatabaseConverts()) {
-    InTransaction([] { SetConfigOption("client_encoding", "UTF8", PGC_SUSET, PGC_S_OVERRIDE); }, nullptr);
+    InTransaction([] { SetConfigOption("client_encoding", "UTF8", PGC_SUSET, PGC_S_OVERRIDE); }, nullptr, kOwnLockLimits);
   }
 }
 

@@ -63,8 +63,14 @@ void Worker::TakeRequests(int64_t now_ms) {
 
 void Worker::Handle(const Subscribe& request, int64_t now_ms) {
   if (!serving_) return Output(RefusalOf(request, "the extension does not exist"));
-  if (stream_.carries_changes() && joins_.empty()) return feed_.Add(request);  // which validates it
-  if (std::optional<SubscribeResult> answer = feed_.Validate(request)) return Output(std::move(*answer));
+  if (joins_.empty() && stream_.carries_changes()) {
+    if (feed_.Add(request)) return;  // which validates it
+    joins_.Pause(now_ms);
+  } else if (!joins_.IsPaused(now_ms)) {
+    bool locked = false;
+    if (std::optional<SubscribeResult> answer = feed_.Validate(request, &locked)) return Output(std::move(*answer));
+    if (locked) joins_.Pause(now_ms);
+  }
   joins_.Add(request, now_ms);
 }
 

@@ -30,6 +30,7 @@ constexpr int64_t kNetworkRetryMs = 5000;
 constexpr int64_t kLongestWaitMs = 60000;
 constexpr int kJoinGraceMs = 100;        // beyond drain_timeout, for the network thread's own end
 constexpr int kSlotDropMs = 200;
+constexpr char kLockedText[] = "a catalog or table that must be looked at for it is locked";
 constexpr char kMissedText[] = "Changes may have been missed: ";
 
 }  // namespace
@@ -137,10 +138,12 @@ void Worker::StepStream(int64_t now_ms) {
   if (!stream_.may_have_slot()) feed_.ForgetSkipped();
   if (!stream_.live()) reader_.Reset();
   if (std::optional<bool> new_slot = stream_.TakeStart()) OnStart(*new_slot, now_ms);
-  if (stream_.carries_changes()) {
-    ServeJoins();
-  } else {
-    joins_.Expire(now_ms, stream_.Cause(), [this](ToNetwork message) { Output(std::move(message)); });
+  const bool serving_joins = stream_.carries_changes();
+  if (serving_joins) ServeJoins();
+  // Who waits for his turn alone is served, however late.
+  if (!serving_joins || joins_.IsPaused(now_ms)) {
+    joins_.Expire(now_ms, serving_joins ? kLockedText : stream_.Cause(),
+                  [this](ToNetwork message) { Output(std::move(message)); });
   }
   TellStreamState();
   AnswerPending(now_ms);
@@ -150,9 +153,9 @@ void Worker::StepStream(int64_t now_ms) {
 // As bounded as the mailbox's turn: thousands may have waited for the stream.
 void Worker::ServeJoins() {
   const int64_t start_ms = MonotonicMs();
-  joins_.Serve([this](const Subscribe& request) { feed_.Add(request); },
-               [start_ms] { return !shutdown_requested && MonotonicMs() - start_ms <= kTurnMs; });
-  if (!joins_.empty()) more_requests_ = true;
+  joins_.Serve([this](const Subscribe& request) { return feed_.Add(request); },
+               [start_ms] { return !shutdown_requested && MonotonicMs() - start_ms <= kTurnMs; }, start_ms);
+  if (!joins_.empty() && !joins_.IsPaused(start_ms)) more_requests_ = true;
 }
 
 void Worker::OnStart(bool new_slot, int64_t now_ms) {
@@ -197,7 +200,7 @@ int64_t Worker::NextFeedWorkMs() const {
 
 void Worker::WaitForWork(Reader::Turn turn) {
   ReportProgress(turn);
-  int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_deadline_ms(),
+  int64_t until_ms = std::min({health_.next_look_ms(), stream_.next_step_ms(), joins_.next_step_ms(stream_.carries_changes()),
                                pending_rights_.next_deadline_ms(), upkeep_.next_step_ms(), NextFeedWorkMs()});
   if (!network_runs_) until_ms = std::min(until_ms, network_retry_ms_);
   int64_t timeout_ms = std::clamp<int64_t>(until_ms - MonotonicMs(), 0, kLongestWaitMs);
