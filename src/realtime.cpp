@@ -37,7 +37,8 @@ void _PG_init(void) {
   realtime::guc::Define();
   if (process_shared_preload_libraries_in_progress) {
     realtime::RequestSharedState();
-    realtime::RegisterWorker();
+    // pg_upgrade runs both servers itself, and must meet neither our slot nor our listener.
+    if (!IsBinaryUpgrade) realtime::RegisterWorker();
     realtime::drop_database::InstallHook();
     return;
   }

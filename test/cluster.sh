@@ -8,7 +8,7 @@
 #   cluster.sh restart DIR
 #   cluster.sh stop DIR    stops it, if it runs, and removes DIR
 # Environment: CLUSTER_TCP=no leaves it on its Unix socket only; CLUSTER_PORT, REALTIME_PORT fix ports that are else free ones;
-# CLUSTER_CONF is appended to postgresql.conf; CLUSTER_SERVER_ENV is assignments for the environment of the server program.
+# CLUSTER_OPTIONS is options of the server program for `restart`, and for those after it; CLUSTER_CONF is appended to postgresql.conf; CLUSTER_SERVER_ENV is assignments for the environment of the server program.
 set -euo pipefail
 # shellcheck source=test/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -101,7 +101,7 @@ case "$action" in
     start_server
     print_environment
     ;;
-  restart) pg_ctl_do -l "$dir/log" -m fast restart >&2 ;;
+  restart) pg_ctl_do -l "$dir/log" -m fast ${CLUSTER_OPTIONS:+-o "$CLUSTER_OPTIONS"} restart >&2 ;;
   stop)
     if [[ -f $dir/data/postmaster.pid ]]; then pg_ctl_do -m fast stop >&2; fi
     rm -rf "$dir"

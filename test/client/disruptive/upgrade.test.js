@@ -7,6 +7,7 @@ const path = require('node:path');
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { Cluster } = require('../lib/cluster');
+const { waitFor } = require('../lib/wait');
 
 const kOld = '0.0.9';    // made up: lacks a function, and has another one with fewer columns
 const kNext = '99.0.0';  // made up: needs a function that this library does not have
@@ -112,4 +113,16 @@ test('the SQL is newer than the library: the update fails whole, and everything 
   await cluster.sql('insert into proof default values');
   assert.equal((await client.change()).payload.data.record.id, 2);
   assert.equal(client.closed, null);
+});
+
+// With -b, as pg_upgrade starts both servers: it drops and creates databases, and no slot may be in its way.
+test('a server that pg_upgrade runs has no worker', async (t) => {
+  const cluster = await Cluster.start(t, "realtime.database = 'served'", { extension: false });
+  const workers = () => cluster.sql("select pid from pg_stat_activity where backend_type = 'realtime worker'", { database: 'template1' });
+  await cluster.sql('create database served');
+  await waitFor(async () => (await workers()).length === 1, 'the worker');
+  cluster.restart('-b');
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  assert.deepEqual(await workers(), []);
+  await cluster.sql('drop database served');
 });

@@ -60,8 +60,9 @@ class Cluster {
     await this.sql(`alter system set ${name} = ${value}`);
     await this.sql('select pg_reload_conf()');
   }
-  restart() {
-    script('restart', this.directory);
+  // `options` of the server program stay for later restarts.
+  restart(options = '') {
+    script('restart', this.directory, options && { CLUSTER_OPTIONS: options });
   }
 
   async status() {
