@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -20,6 +21,7 @@ namespace realtime {
 namespace {
 
 constexpr int kBaseEvents = 3;
+constexpr int64_t kBlindMs = 10;  // between two looks at a socket that cannot be waited for
 
 WaitEventSet* MakeSet(int wake_fd, int extra) {
   WaitEventSet* set = compat::CreateWaitSet(kBaseEvents + extra);
@@ -74,12 +76,20 @@ bool EventLoop::Wait(const Replication& stream, bool with_stream, int64_t timeou
   if (with_stream && stream.socket() >= 0) {
     if (stream_set_ == nullptr || stream_generation_ != stream.socket_generation()) {
       stream_generation_ = stream.socket_generation();
-      // Without a set the socket cannot be waited for; look at it soon instead.
-      if (!Rebuild(stream)) return timeout_ms > 0;
+      // Without a set (no file descriptor is left) the socket cannot be waited for; look at it soon instead.
+      if (!Rebuild(stream)) {
+        WaitFor(base_set_, std::min(timeout_ms, kBlindMs));
+        return timeout_ms > 0;
+      }
     }
     ModifyWaitEvent(stream_set_, socket_position_, EventsOf(stream), nullptr);
     set = stream_set_;
   }
+  return WaitFor(set, timeout_ms);
+}
+
+// Whether the event is the stream's.
+bool EventLoop::WaitFor(WaitEventSet* set, int64_t timeout_ms) {
   WaitEvent events[kBaseEvents + 1];
   int count = WaitEventSetWait(set, timeout_ms, events, kBaseEvents + 1, PG_WAIT_EXTENSION);
   bool socket_ready = false;

@@ -24,6 +24,7 @@ class EventLoop {
 
  private:
   bool Rebuild(const Replication& stream);
+  bool WaitFor(WaitEventSet* set, int64_t timeout_ms);
 
   int wake_fd_ = -1;
   // A socket cannot leave a wait set, so there is one without it, and one that is made anew when the socket changes.
