@@ -76,6 +76,8 @@ void Replication::Reconfigure(int64_t now_ms) {
   const bool same_slot = slot_name_ == guc::SlotName() && publication_ == guc::Publication();
   if (same_slot && conninfo_ == guc::Conninfo()) return;
   if (have_slot_ && !same_slot) return Renew("the settings of the change stream have changed", now_ms);
+  // One in the making goes under its old name; nobody has read from it, so nothing is missed.
+  if ((creating_ || maker_pid_ != 0) && !same_slot) return DropSlotNow(now_ms);
   EndWalsender();
   creating_ = false;
   RetryAfter(0, now_ms);

@@ -123,6 +123,7 @@ class Replication {
   void KeepSlot(int64_t now_ms);
   void DropSlotNow(int64_t now_ms);
   void EndWalsender();
+  bool MakerRuns() const;
 
   WalsenderLink link_;
   Condition condition_;
@@ -143,6 +144,7 @@ class Replication {
   int failures_ = 0;        // of the stream, without progress in between, that repeating may not mend
   int relapses_ = 0;        // all of them: a stream that starts and fails again is not told to be available each time
   int walsender_pid_ = 0;   // the last one of ours that was seen
+  int maker_pid_ = 0;       // one that was left while it made a slot, and may still finish it; zero: none
   int64_t checked_ms_ = 0;  // slot and publications
 
   // What the slot and the stream were made with.

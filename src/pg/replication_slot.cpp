@@ -21,6 +21,10 @@ constexpr int64_t kReleaseMs = 1000;   // after which a slot that is still in us
 // ---- can it be continued? ----
 
 bool Replication::CheckSlot(int64_t now_ms) {
+  if (MakerRuns()) {
+    DropSlotNow(now_ms);
+    return false;
+  }
   SlotView slot = LookAtSlot(slot_name_);
   if (!slot.exists) {
     if (have_slot_) missed_pending_ = "the replication slot was dropped by somebody else";
@@ -87,6 +91,9 @@ void Replication::DropSlotNow(int64_t now_ms) {
 }
 
 void Replication::ContinueDropping(int64_t now_ms) {
+  // It may be about to make the slot, also when there is none yet.
+  if (MakerRuns()) return WaitForRelease(maker_pid_, now_ms);
+  maker_pid_ = 0;
   SlotView slot = LookAtSlot(slot_name_);
   // About a slot of something else CheckSlot speaks when it matters.
   if (!slot.exists || !slot.ours) return OnSlotGone(now_ms);
@@ -118,19 +125,20 @@ void Replication::OnSlotGone(int64_t now_ms) {
 }
 
 void Replication::EndWalsender() {
-  if (!link_.open()) return;
   link_.Close();
   if (!creating_) return;
-  // While it waits for old transactions it does not look at its socket.
-  SlotView slot = LookAtSlot(slot_name_);
-  if (slot.ours && slot.active_pid != 0 && slot.active_pid == walsender_pid_) kill(slot.active_pid, SIGTERM);
+  // While it waits for old transactions it does not look at its socket, and before it has begun there is no slot to see.
+  maker_pid_ = walsender_pid_;
+  if (MakerRuns()) kill(maker_pid_, SIGTERM);
 }
+
+bool Replication::MakerRuns() const { return maker_pid_ != 0 && IsWalsender(maker_pid_); }
 
 void Replication::Disconnect() { EndWalsender(); }
 
 void Replication::DropSlotAtExit(int timeout_ms) {
-  const bool may_exist = have_slot_ || creating_ || state_ == State::kDropping;
-  if (may_exist) realtime::DropSlotAtExit(slot_name_, walsender_pid_, static_cast<int>(kQuietEndMs), timeout_ms);
+  const bool may_exist = have_slot_ || creating_ || maker_pid_ != 0 || state_ == State::kDropping;
+  if (may_exist) realtime::DropSlotAtExit(slot_name_, {walsender_pid_, maker_pid_, static_cast<int>(kQuietEndMs), timeout_ms});
 }
 
 }  // namespace realtime

@@ -3,12 +3,16 @@
 #include <chrono>
 #include <csignal>
 
+#include "pg/log.h"
+
 #include "pg/pg.h"
 
 extern "C" {
 #include "access/xlog.h"
 #include "replication/slot.h"
 #include "replication/syncrep.h"
+#include "replication/walsender.h"
+#include "replication/walsender_private.h"
 #include "storage/condition_variable.h"
 #include "storage/spin.h"
 #include "utils/wait_event.h"
@@ -76,21 +80,52 @@ bool DropSlot(const std::string& name, PgError* error) {
   return InTransaction([&] { ReplicationSlotDrop(text, true); }, error);
 }
 
-void DropSlotAtExit(const std::string& name, int walsender_pid, int quiet_ms, int timeout_ms) {
+bool IsWalsender(int pid) {
+  bool found = false;
+  for (int i = 0; i < max_wal_senders && !found; i++) {
+    WalSnd* walsender = &WalSndCtl->walsnds[i];
+    SpinLockAcquire(&walsender->mutex);
+    found = walsender->pid == pid;
+    SpinLockRelease(&walsender->mutex);
+  }
+  return found;
+}
+
+namespace {
+
+// It drops an unfinished slot itself before it is gone; a finished one it leaves.
+void WaitForMaker(const SlotExit& exit) {
+  constexpr long kLookUs = 2000;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(exit.timeout_ms);
+  while (exit.maker_pid != 0 && IsWalsender(exit.maker_pid) && std::chrono::steady_clock::now() < deadline) pg_usleep(kLookUs);
+}
+
+void WarnOfSlotLeft(const std::string& name) {
+  Log(LogLevel::kWarning, "replication slot \"" + name + "\" could not be dropped in time, and is left: it keeps WAL",
+      "The next start of the realtime worker drops it; where none follows, use pg_drop_replication_slot().");
+}
+
+}  // namespace
+
+void DropSlotAtExit(const std::string& name, const SlotExit& exit) {
+  WaitForMaker(exit);
   ReplicationSlotPersistentData data;
   int active_pid = 0;
   ReplicationSlot* slot = Find(name.c_str(), &data, &active_pid);
+  if (slot == nullptr && exit.maker_pid != 0 && IsWalsender(exit.maker_pid)) return WarnOfSlotLeft(name);
   if (slot == nullptr || !IsOurs(data)) return;
   if (active_pid != 0) {
-    WaitForRelease(slot, name.c_str(), quiet_ms);
+    WaitForRelease(slot, name.c_str(), exit.quiet_ms);
     slot = Find(name.c_str(), &data, &active_pid);
-    if (slot != nullptr && active_pid != 0 && active_pid == walsender_pid) {
+    if (slot != nullptr && active_pid != 0 && active_pid == exit.walsender_pid) {
       kill(active_pid, SIGTERM);
-      WaitForRelease(slot, name.c_str(), timeout_ms - quiet_ms);
+      WaitForRelease(slot, name.c_str(), exit.timeout_ms - exit.quiet_ms);
       slot = Find(name.c_str(), &data, &active_pid);
     }
   }
-  if (slot != nullptr && active_pid == 0 && IsOurs(data)) ReplicationSlotDrop(name.c_str(), true);
+  if (slot == nullptr || !IsOurs(data)) return;
+  if (active_pid != 0) return WarnOfSlotLeft(name);
+  ReplicationSlotDrop(name.c_str(), true);
 }
 
 uint64_t FlushedLsn() { return GetFlushRecPtr(nullptr); }

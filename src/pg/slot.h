@@ -23,10 +23,20 @@ SlotView LookAtSlot(const std::string& name);
 // Drops it if nobody uses it; *error says why not. Outside a transaction only.
 bool DropSlot(const std::string& name, PgError* error);
 
-// The way out of a stopping process: waits up to timeout_ms for the slot to be released, then drops it if it is ours. The
-// walsender, whose connection must have been closed, gets quiet_ms to leave by itself before it is signalled.
+// Whether this process is a walsender now.
+bool IsWalsender(int pid);
+
+struct SlotExit {
+  int walsender_pid = 0;  // whose connection must have been closed
+  int maker_pid = 0;      // one that may still make the slot, and has been signalled; zero: none
+  int quiet_ms = 0;
+  int timeout_ms = 0;
+};
+
+// The way out of a stopping process: waits up to timeout_ms for the slot to be made and released, then drops it if it is ours.
+// The walsender gets quiet_ms to leave by itself before it is signalled. A slot that is left is told.
 // Works in exit callbacks, where an error would be fatal.
-void DropSlotAtExit(const std::string& name, int walsender_pid, int quiet_ms, int timeout_ms);
+void DropSlotAtExit(const std::string& name, const SlotExit& exit);
 
 // End of the WAL that is safe on disk.
 uint64_t FlushedLsn();

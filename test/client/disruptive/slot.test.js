@@ -186,3 +186,26 @@ test('an idle stream and an open transaction are no stall', async (t) => {
   await writer.query('commit');
   await raw.change();
 });
+
+test('a slot in the making goes with its name', async (t) => {
+  const source = await withTable(t, 'id int primary key');
+  await freshWorker();
+  const worker = await waitForWorker();
+  const old = await connect(t);
+  await old.query('begin');
+  await old.query(`insert into ${source.quoted} values (1)`);
+  const raw = await RawClient.open(t);
+  const ref = raw.push('realtime:making', 'phx_join', { config: { postgres_changes: [table(source)] } }, { ref: 'm1', join_ref: 'm1' });
+  await waitFor(slot, 'the slot to be in the making');
+  // It is ready, and the settings are new, before the worker hears of either.
+  signal(worker, 'STOP');
+  cleanup(t, () => signal(worker, 'CONT'));
+  await old.query('rollback');
+  await waitFor(() => one("select confirmed_flush_lsn from pg_replication_slots where slot_name = 'realtime'"), 'the slot to be made');
+  await withSetting(t, 'realtime.slot_name', 'renamed');
+  signal(worker, 'CONT');
+  assert.equal((await raw.reply(ref)).payload.status, 'ok');
+  await raw.event('system');
+  await noSlot();
+  assert.equal(await one('select slot_name from pg_replication_slots'), 'renamed');
+});
