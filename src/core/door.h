@@ -140,11 +140,13 @@ struct Delivery {
   std::vector<TargetList> targets;
 };
 
-// A `system` message, extension "postgres_changes", to the channel, or to every one with live bindings.
+// A `system` message, extension "postgres_changes", to the channel, or to every one with live bindings. If it is about
+// messages from SQL too, the others that hear of those get it as well, extension "system".
 struct SystemNotice {
   bool is_error = true;
   std::string message;
   ChannelId channel = 0;  // zero: every one
+  bool messages = false;
 };
 
 struct Reload {

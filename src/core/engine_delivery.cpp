@@ -68,7 +68,12 @@ void Engine::Impl::SessionsOf(const DatabaseBroadcast& broadcast, std::vector<Se
 
 void Engine::Impl::OnNotice(const SystemNotice& notice) {
   auto tell = [&](const Channel& channel) {
-    if (channel.live) SendSystem(channel, SystemExtension::kPostgresChanges, notice.is_error, notice.message);
+    const bool hears_messages = !channel.joining && channel.rights.read_broadcast;
+    if (channel.live) {
+      SendSystem(channel, SystemExtension::kPostgresChanges, notice.is_error, notice.message);
+    } else if (notice.messages && hears_messages) {
+      SendSystem(channel, SystemExtension::kSystem, notice.is_error, notice.message);
+    }
   };
   if (notice.channel == 0) {
     for (const auto& [id, channel] : channels_) tell(*channel);

@@ -63,8 +63,8 @@ void Replication::Want(bool wanted, bool changes, int64_t now_ms) {
 
 void Replication::Stop(int64_t now_ms) {
   wanted_ = false;
-  missed_pending_.clear();
-  missed_.clear();
+  missed_pending_ = Missed();
+  missed_ = Missed();
   condition_.Clear();
   no_publication_.Clear();
   if (state_ != State::kAbsent) DropSlotNow(now_ms);
@@ -208,8 +208,7 @@ void Replication::ContinueStarting(int64_t now_ms) {
   link_.SetConfirmed(confirmed_lsn_);
   started_ = new_slot_;
   new_slot_ = false;
-  if (!missed_pending_.empty()) missed_ = std::move(missed_pending_);
-  missed_pending_.clear();
+  if (!missed_pending_.reason.empty()) missed_ = std::exchange(missed_pending_, Missed());
   if (relapses_ <= 1) condition_.Clear("the change stream is available");
 }
 
@@ -316,11 +315,7 @@ std::optional<bool> Replication::TakeStart() {
   return taken;
 }
 
-std::string Replication::TakeMissed() {
-  std::string taken = std::move(missed_);
-  missed_.clear();
-  return taken;
-}
+Missed Replication::TakeMissed() { return std::exchange(missed_, Missed()); }
 
 std::string Replication::Cause() const {
   if (!condition_.reason().empty()) return cause_;

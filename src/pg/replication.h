@@ -33,6 +33,17 @@ namespace realtime {
 
 struct SlotView;
 
+// What the stream has not brought and will not bring.
+struct Missed {
+  std::string reason;     // empty: nothing
+  bool messages = false;  // not only changes: messages from SQL too
+
+  void Note(const std::string& why, bool with_messages) {
+    reason = why;
+    messages |= with_messages;
+  }
+};
+
 class Replication {
  public:
   // Once, before anything else: the next Step drops a slot that a crash has left over.
@@ -60,8 +71,8 @@ class Replication {
   bool may_have_slot() const { return have_slot_ || creating_; }
   // Set once per start of the stream; true when with a new slot.
   std::optional<bool> TakeStart();
-  // What clients must be told after changes were missed; empty mostly.
-  std::string TakeMissed();
+  // What clients must be told after something was missed.
+  Missed TakeMissed();
 
   // The next message of pgoutput; false: none now (or the stream has just ended). Valid until the next call of Next, Step
   // or Stop.
@@ -163,8 +174,8 @@ class Replication {
   int64_t reported_ms_ = 0;
 
   std::optional<bool> started_;
-  std::string missed_pending_;  // told when the stream is live again
-  std::string missed_;
+  Missed missed_pending_;  // told when the stream is live again
+  Missed missed_;
 };
 
 }  // namespace realtime

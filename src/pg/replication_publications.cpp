@@ -39,10 +39,13 @@ bool Replication::ChoosePublications(const StreamPublications& existing, int64_t
   if (!carried_.any()) carried_ = existing;
   if (!have_slot_) return true;
   const StreamPublications lost = before.Without(carried_);
-  if (lost.messages) Log(LogLevel::kWarning, "the change stream goes on without messages from the database");
+  if (lost.messages) {
+    missed_pending_.Note(MissingPublication(kMessagesPublication).reason, true);
+    Log(LogLevel::kWarning, "the change stream goes on without messages from the database");
+  }
   if (!lost.changes) return true;
-  missed_pending_ = MissingPublication(publication_).reason;
-  Log(LogLevel::kWarning, "the change stream goes on without changes: " + missed_pending_);
+  missed_pending_.Note(MissingPublication(publication_).reason, false);
+  Log(LogLevel::kWarning, "the change stream goes on without changes: " + missed_pending_.reason);
   return true;
 }
 

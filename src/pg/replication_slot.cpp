@@ -27,7 +27,7 @@ bool Replication::CheckSlot(int64_t now_ms) {
   }
   SlotView slot = LookAtSlot(slot_name_);
   if (!slot.exists) {
-    if (have_slot_) missed_pending_ = "the replication slot was dropped by somebody else";
+    if (have_slot_) missed_pending_.Note("the replication slot was dropped by somebody else", carried_.messages);
     have_slot_ = false;
     return true;
   }
@@ -47,7 +47,7 @@ bool Replication::CheckSlot(int64_t now_ms) {
 // The slot cannot be continued: what happens between its end and the next one's start is missed.
 void Replication::Renew(const std::string& reason, int64_t now_ms) {
   Log(LogLevel::kWarning, "ChangesMissed: the change stream starts over with a new replication slot: " + reason);
-  missed_pending_ = reason;
+  missed_pending_.Note(reason, carried_.messages);
   failures_ = 0;
   DropSlotNow(now_ms);
 }

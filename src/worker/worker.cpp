@@ -162,8 +162,9 @@ void Worker::OnStart(bool new_slot, int64_t now_ms) {
   reader_.Reset();
   if (!stream_.carries_messages()) upkeep_.Begin(now_ms);  // somebody has dropped their publication
   feed_.OnStreamStart(new_slot, stream_.carries_changes());
-  std::string missed = stream_.TakeMissed();
-  if (!missed.empty() && feed_.channel_count() > 0) Output(SystemNotice{true, kMissedText + missed});
+  const Missed missed = stream_.TakeMissed();
+  const bool concerns = feed_.channel_count() > 0 || (missed.messages && listening_);
+  if (!missed.reason.empty() && concerns) Output(SystemNotice{true, kMissedText + missed.reason, 0, missed.messages});
 }
 
 void Worker::TellStreamState() {

@@ -174,6 +174,32 @@ TEST_F(EngineTest, NoticesGoToChannelsWithLiveBindings) {
             Texts{R"(["1",null,"realtime:room","system",{"message":"changes were missed","status":"error","extension":"postgres_changes","channel":"room"}])"});
 }
 
+TEST_F(EngineTest, NoticesOfMissedMessagesGoToWhoeverHearsBroadcasts) {
+  SessionId session = Connect();
+  Subscribe live = JoinLive(session, "1", "realtime:live");
+  engine_->Receive(session, JoinText("2", "realtime:open"), false, now_);
+  engine_->Receive(session, JoinText("3", "realtime:waiting", kTodos), false, now_);
+  for (const auto& [topic, rights] : {std::pair{"heard", Rights{.read_broadcast = true}},
+                                      std::pair{"seen", Rights{.read_presence = true}}, std::pair{"asked", Rights{}}}) {
+    const std::string join = std::string(R"(["4","4","realtime:)") + topic + R"(","phx_join",{"config":{"private":true}}])";
+    engine_->Receive(session, join, false, now_);
+    if (std::string_view(topic) == "asked") continue;  // is joining
+    std::vector<CheckRights> asked = sink_.Take<CheckRights>();
+    ASSERT_EQ(asked.size(), 1u);
+    engine_->FromDatabase(RightsResult{asked[0].channel, asked[0].sequence, "", {rights}, "", {}}, now_);
+  }
+  sink_.TakeTexts(session);
+  engine_->FromDatabase(SystemNotice{true, "missed", 0, true});
+  Texts told = sink_.TakeTexts(session);
+  std::sort(told.begin(), told.end());
+  EXPECT_EQ(told, (Texts{
+      R"(["1",null,"realtime:live","system",{"message":"missed","status":"error","extension":"postgres_changes","channel":"live"}])",
+      R"(["2",null,"realtime:open","system",{"message":"missed","status":"error","extension":"system","channel":"open"}])",
+      R"(["4",null,"realtime:heard","system",{"message":"missed","status":"error","extension":"system","channel":"heard"}])"}));
+  engine_->FromDatabase(SystemNotice{true, "missed", live.channel, true});
+  EXPECT_EQ(sink_.TakeTexts(session).size(), 1u) << "what is for one channel is for no other";
+}
+
 TEST_F(EngineTest, LeftChannelsGetNothing) {
   SessionId session = Connect();
   ChannelId channel = JoinLive(session, "1", "realtime:room").channel;

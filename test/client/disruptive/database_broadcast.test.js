@@ -108,6 +108,8 @@ test('without the publication of messages changes flow all the same, and the wor
   const raw = await listen(t, cluster);
   await cluster.sql('drop publication supabase_realtime_messages_publication');
   await cluster.log.line('the change stream goes on without messages from the database');
+  await raw.next((frame) => frame.payload.message ===
+    'Changes may have been missed: publication "supabase_realtime_messages_publication" does not exist', 'the notice of it');
   await cluster.sql('insert into proof default values');
   await reader.change();
   await waitFor(async () => (await cluster.sql("select 1 from pg_publication where pubname = 'supabase_realtime_messages_publication'")).length > 0,
