@@ -112,6 +112,15 @@ bool LoadTable(Oid oid, Table* table) {
   return true;
 }
 
+AttrNumber FindAttno(Oid table, const std::string& name, Oid type) {
+  HeapTuple tuple = SearchSysCacheAttName(table, ToServerText(name));
+  if (!HeapTupleIsValid(tuple)) return 0;
+  auto* attribute = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+  const AttrNumber attno = attribute->atttypid == type ? attribute->attnum : 0;
+  ReleaseSysCache(tuple);
+  return attno;
+}
+
 void LoadPrivileges(const Table& table, Oid role, TablePrivileges* out) {
   out->columns.assign(table.columns.size(), false);
   out->readable = false;

@@ -60,6 +60,9 @@ struct TablePrivileges {
 };
 void LoadPrivileges(const Table& table, Oid role, TablePrivileges* out);
 
+// Zero: the table has no such column today, or of another type. May raise.
+AttrNumber FindAttno(Oid table, const std::string& name, Oid type);
+
 // InvalidOid when there is no such role. Truncates nothing: names over NAMEDATALEN do not exist.
 Oid FindRole(const std::string& name);
 

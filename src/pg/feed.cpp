@@ -19,6 +19,7 @@
 #include "pg/parking.h"
 #include "pg/registry.h"
 #include "pg/relation_feed.h"
+#include "pg/row_count.h"
 #include "pg/row_json.h"
 #include "pg/slot.h"
 #include "pg/start_point.h"
@@ -62,17 +63,12 @@ class Feed::Impl {
     std::shared_ptr<RelationFeed> feed;
     bool announced = false;  // on this connection
   };
-  // Rows are counted, because a connection that is lost in the midst of a commit brings it again from its beginning: broadcasts
-  // apart from the others, whose publication may come and go in between.
-  struct RowCount {
-    uint64_t read = 0;     // of this commit, on this connection ...
-    uint64_t to_skip = 0;  // ... and how many of them were handed over before the connection was lost in its midst
-    bool handed_over() const { return read < to_skip; }
-  };
 
   void OnBegin(const PgoutputMessage& message);
   void OnCommit(const PgoutputMessage& message);
   void OnRelation(RelationInfo info);
+  void StartShape(Relation* relation, RelationInfo info);
+  bool LookAtColumns(Relation* relation);
   Step OnRow(std::string_view bytes, int64_t now_ms);
   Step Take(const std::shared_ptr<RelationFeed>& feed, bool is_broadcast, std::string_view bytes, int64_t now_ms);
   std::optional<bool> Concerns(const RowChange& row);
@@ -104,7 +100,7 @@ class Feed::Impl {
 
   bool skipping_ = false;        // this commit was handed over before the connection was lost
   RowCount rows_;
-  RowCount broadcasts_;
+  RowCount broadcasts_;  // apart from the others, as their publication may come and go in between
   StreamCommitPtr commit_ = std::make_shared<StreamCommit>();
   uint64_t handed_over_ = 0;
   uint64_t broken_lsn_ = 0;      // the commit in whose midst it was lost
@@ -163,18 +159,35 @@ void Feed::Impl::OnRelation(RelationInfo info) {
   Relation& relation = relations_[info.oid];
   relation.announced = true;
   // The stream says it again after each change of the catalogs.
-  if (relation.feed && relation.feed->info() == info) return;
-  dispatcher_.EndStates();
-  if (relation.feed) {
-    relation.feed->Release();  // there may be many of them, each with a seat for every audience
-    retired_.push_back(std::move(relation.feed));
-  }
-  relation.feed = std::make_shared<RelationFeed>(std::move(info), &registry_);
+  if (relation.feed && relation.feed->info() == info) return relation.feed->DoubtColumns();
+  StartShape(&relation, std::move(info));
   if (++relation_messages_ % kRelationsPerTrim != 0) return;
   // Dropped tables are never heard of again, but their last changes may still be on the way: keep the names alone.
   for (auto& [oid, other] : relations_) {
     if (!other.feed->IsCurrent()) other.feed->Release();
   }
+}
+
+void Feed::Impl::StartShape(Relation* relation, RelationInfo info) {
+  dispatcher_.EndStates();
+  if (relation->feed) {
+    relation->feed->Release();  // there may be many of them, each with a seat for every audience
+    retired_.push_back(std::move(relation->feed));
+  }
+  relation->feed = std::make_shared<RelationFeed>(std::move(info), &registry_);
+}
+
+// Which columns the first row after an announcement is of. Later nobody could tell: names may be given to others. False: it
+// cannot be known before the transaction has ended.
+bool Feed::Impl::LookAtColumns(Relation* relation) {
+  if (!CommitEnded()) return false;
+  RelationFeed* feed = relation->feed.get();
+  bool same = true;
+  PgError error;
+  // A catalog may be locked: the next row tries again, and who listens waits for it anyway.
+  if (!dispatcher_.Open() || !dispatcher_.Try([&] { same = feed->LookAtColumns(); }, &error)) return true;
+  if (!same) StartShape(relation, RelationInfo(feed->info()));
+  return true;
 }
 
 bool Feed::Impl::CommitEnded() {
@@ -196,6 +209,7 @@ Feed::Step Feed::Impl::OnRow(std::string_view bytes, int64_t now_ms) {
   if (skipping_) return Step::kConsumed;
   auto found = relations_.find(message_.row.relation_oid);
   if (found == relations_.end() || !found->second.announced) return Step::kMalformed;
+  if (found->second.feed->columns_doubted() && !LookAtColumns(&found->second)) return Step::kWaiting;
   const std::shared_ptr<RelationFeed>& feed = found->second.feed;
   const bool is_broadcast = message_.row.kind == ChangeKind::kInsert && feed->is_messages();
   RowCount* count = is_broadcast ? &broadcasts_ : &rows_;
@@ -353,9 +367,7 @@ void Feed::Impl::OnStreamStart(bool new_slot, bool carries_changes) {
     // No position of the earlier slot is one of this slot: it does not move until they are dealt with, or it is at risk.
     parking_.ForgetPositions();
   } else if (in_transaction_ && !skipping_) {
-    for (RowCount* count : {&rows_, &broadcasts_}) {
-      if (commit_->lsn != broken_lsn_ || count->read > count->to_skip) count->to_skip = count->read;
-    }
+    for (RowCount* count : {&rows_, &broadcasts_}) count->Break(commit_->lsn == broken_lsn_);
     broken_lsn_ = commit_->lsn;
   }
   in_transaction_ = false;

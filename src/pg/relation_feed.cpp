@@ -12,6 +12,7 @@
 #include "pg/watchdog.h"
 
 extern "C" {
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 }
 
@@ -107,13 +108,35 @@ Readiness RelationFeed::CannotRead(const PgError& error, Batch* batch) {
   return give_up ? Readiness::kGone : Readiness::kLocked;
 }
 
+// Where a column has the name while the one that is remembered is still there, under another, the announcement is of before.
+bool RelationFeed::LookAtColumns() {
+  AcceptInvalidationMessages();
+  attnos_.resize(info_.columns.size(), 0);
+  for (size_t i = 0; i < attnos_.size(); ++i) {
+    const AttrNumber today = FindAttno(info_.oid, info_.columns[i].name, info_.columns[i].type_oid);
+    if (!columns_known_) attnos_[i] = today;
+    if (today == 0 || today == attnos_[i]) continue;
+    if (attnos_[i] == 0 || !OidIsValid(get_atttype(info_.oid, attnos_[i]))) return false;
+  }
+  columns_known_ = true;
+  columns_doubted_ = false;
+  return true;
+}
+
+// By name only where it was not possible to look when the rows came.
 void RelationFeed::MapColumns() {
   map_.clear();
-  for (const RelationColumn& stream : info_.columns) {
+  attnos_.resize(info_.columns.size(), 0);
+  for (size_t i = 0; i < attnos_.size(); ++i) {
+    const RelationColumn& stream = info_.columns[i];
     const Column* column = table_.Find(stream.name);
-    bool same = column != nullptr && column->type == stream.type_oid;
-    map_.push_back(same ? column->attno : 0);
+    if (!columns_known_) attnos_[i] = column != nullptr && column->type == stream.type_oid ? column->attno : 0;
+    const auto attno = static_cast<size_t>(attnos_[i]);
+    const Column* remembered = attno > 0 && attno <= table_.columns.size() ? &table_.columns[attno - 1] : nullptr;
+    const bool same = remembered != nullptr && !remembered->dropped && remembered->type == stream.type_oid;
+    map_.push_back(same ? remembered->attno : 0);
   }
+  columns_known_ = true;
 }
 
 Readiness RelationFeed::Prepare(Batch* batch) {

@@ -102,14 +102,22 @@ class RelationFeed {
   // Whether it knows audiences by an earlier layout of the registry.
   bool IsOutdated() const { return layout_ != 0 && layout_ != registry_->layout(); }
 
+  // The stream has announced it again as it is, which it also does after a column was replaced by another of that name.
+  void DoubtColumns() { columns_doubted_ = true; }
+  bool columns_doubted() const { return columns_doubted_; }
+  // Which columns of today's table those of the stream are, when a row of the last announcement has come and its transaction has
+  // ended: remembered from then on, whatever they are called later. False: not those that are remembered, of earlier rows. In a
+  // transaction; may raise.
+  bool LookAtColumns();
+
   // Of the time that its changes take.
   SlowTables::Sample* sample() { return &sample_; }
 
   // What the announcement takes of memory, asked for once: its first row that is kept for later answers for it.
   size_t TakeBytes();
 
-  // Puts a tuple of the stream into today's columns. Those that the stream does not know, or knows otherwise (renamed,
-  // another type), stay absent.
+  // Puts a tuple of the stream into today's columns. Those that the stream does not know, or knows otherwise (another type),
+  // stay absent. A column that was renamed since is the same column: its rights and policies count, not its name.
   void Fill(const Row& tuple, bool identity_only, TableRow* row);
   ParamListInfo Params(Batch* batch);
 
@@ -139,7 +147,10 @@ class RelationFeed {
   bool exists_ = false;
   int failed_reads_ = 0;
   Table table_;
-  std::vector<AttrNumber> map_;  // stream column to attno; 0: no counterpart
+  bool columns_doubted_ = true;
+  bool columns_known_ = false;
+  std::vector<AttrNumber> attnos_;  // of the stream's columns, if known; 0: had no counterpart then
+  std::vector<AttrNumber> map_;     // stream column to attno, of those that are there today; 0: no counterpart
   std::map<std::string, std::unique_ptr<Access>> access_;
   std::map<std::vector<bool>, std::unique_ptr<Projection>> projections_;
   std::vector<std::unique_ptr<Seat>> seats_;

@@ -143,6 +143,42 @@ test('a table that was changed since is replayed in its own shape', async (t) =>
   assert.deepEqual(records.slice(1).map((record) => record.body), ['x', 'x']);
 });
 
+for (const listened of [true, false]) {
+  test(`a name that another column has now does not show what the first had, ${listened ? '' : 'never '}listened to before`, async (t) => {
+    const source = await withTable(t, 'id int primary key, note text', { grant: null, rls: ["for select using (note is distinct from 'no')"] });
+    const other = await withTable(t, 'id int primary key');
+    await sql(`grant select (id) on ${source.quoted} to authenticated`);
+    const witness = await subscribe(await makeClient(t, { token: userToken(kAnn) }), listened ? [table(source), table(other)] : table(other));
+    const { rows: [{ since }] } = await sql('select pg_current_wal_insert_lsn() as since');
+    await sql(`insert into ${source.quoted} values (1, 'secret'), (2, 'no')`);
+    await insert(other, 100);
+    await witness.event((event) => event.new.id === 100);
+    await sql(`alter table ${source.quoted} rename note to note_internal; alter table ${source.quoted} add note text;
+      grant select (note) on ${source.quoted} to authenticated`);
+    const client = await comeBack(t, source, { since });
+    await sql(`insert into ${source.quoted} values (3, 'secret', 'open')`);
+    const records = [];
+    while (records.at(-1)?.id !== 3) records.push((await client.change()).payload.data.record);
+    assert.deepEqual(records, [{ id: 1 }, { id: 3, note: 'open' }]);
+  });
+}
+
+test('a column that was dropped and added again has its value from then on', async (t) => {
+  const { source, witness, seen } = await scene(t, { columns: 'id int primary key, note text' });
+  await sql(`insert into ${source.quoted} values (2, 'old')`);
+  await witness.count(2);
+  await sql(`alter table ${source.quoted} drop note; alter table ${source.quoted} add note text`);
+  await sql(`insert into ${source.quoted} values (3, 'new')`);
+  await witness.count(3);
+  const client = await comeBack(t, source, point(seen));
+  await sql(`insert into ${source.quoted} values (4, 'newer')`);
+  const records = [];
+  while (records.at(-1)?.id !== 4) records.push((await client.change()).payload.data.record);
+  assert.deepEqual(records, [{ id: 2 }, { id: 3, note: 'new' }, { id: 4, note: 'newer' }]);
+  await witness.count(4);
+  assert.deepEqual(witness.events.slice(1).map((event) => event.new.note), ['old', 'new', 'newer']);
+});
+
 test('a binding without since on the same channel begins at now', async (t) => {
   const { source, witness, seen } = await scene(t);
   await insert(source, 2);

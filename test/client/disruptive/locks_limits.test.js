@@ -170,7 +170,7 @@ test('a table that changes while its rows wait gets each in its own shape, and a
   await holder.query('commit');
   await waiting.count(3);
   assert.deepEqual(waiting.events.map(({ new: row }) => [row.id, row.extra, row.text]),
-    [[1, undefined, undefined], [2, 'new', undefined], [3, 'new', 'x']]);
+    [[1, undefined, 'x'], [2, 'new', 'x'], [3, 'new', 'x']], 'a renamed column is the same column');
 
   const second = await lock(t, members);
   await parked(guarded, witness, free, 4);
