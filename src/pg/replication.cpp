@@ -164,6 +164,7 @@ void Replication::ContinueConnecting(int64_t now_ms) {
 
 void Replication::CreateSlot(int64_t now_ms) {
   creating_ = true;
+  made_slot_ = slot_name_;
   creation_lsn_ = FlushedLsn();
   Enter(State::kCreating, now_ms, now_ms + kSlowCreationMs);
   if (!link_.SendCreateSlot(slot_name_)) OnLinkFailure(now_ms);

@@ -133,6 +133,7 @@ class Replication {
   bool RenewIfLost(const SlotView& slot, int64_t now_ms);
   void KeepSlot(int64_t now_ms);
   void DropSlotNow(int64_t now_ms);
+  bool BelongsToOther(const SlotView& slot);
   void EndWalsender();
   bool MakerRuns() const;
 
@@ -160,6 +161,8 @@ class Replication {
 
   // What the slot and the stream were made with.
   std::string slot_name_;
+  std::string made_slot_;     // the last one that this process has asked for: another one is left over ...
+  std::string foreign_slot_;  // ... unless it was seen in somebody else's use: his, as long as it is there
   std::string publication_;
   std::string conninfo_;
   StreamPublications carried_;

@@ -29,9 +29,10 @@ bool Replication::CheckSlot(int64_t now_ms) {
   if (!slot.exists) {
     if (have_slot_) missed_pending_.Note("the replication slot was dropped by somebody else", carried_.messages);
     have_slot_ = false;
+    foreign_slot_.clear();
     return true;
   }
-  if (!slot.ours) {
+  if (BelongsToOther(slot)) {
     Trouble("replication slot \"" + slot_name_ + "\" exists and belongs to something else",
             "Drop it, or set realtime.slot_name to another name.", "ReplicationSlotBeingUsed: ");
     RetryAfter(kRecheckMs, now_ms);
@@ -96,7 +97,7 @@ void Replication::ContinueDropping(int64_t now_ms) {
   maker_pid_ = 0;
   SlotView slot = LookAtSlot(slot_name_);
   // About a slot of something else CheckSlot speaks when it matters.
-  if (!slot.exists || !slot.ours) return OnSlotGone(now_ms);
+  if (!slot.exists || BelongsToOther(slot)) return OnSlotGone(now_ms);
   if (slot.active_pid != 0) return WaitForRelease(slot.active_pid, now_ms);
   PgError error;
   if (!DropSlot(slot_name_, &error)) {
@@ -104,7 +105,17 @@ void Replication::ContinueDropping(int64_t now_ms) {
     next_step_ms_ = now_ms + kCheckMs;
     return;
   }
+  if (made_slot_ != slot_name_) {
+    Log(LogLevel::kInfo, "dropped replication slot \"" + slot_name_ + "\", left over by an earlier worker");
+  }
   OnSlotGone(now_ms);
+}
+
+// Somebody else's pgoutput slot looks like one of ours in all but the application that uses it.
+bool Replication::BelongsToOther(const SlotView& slot) {
+  const bool unknown = slot.ours && slot.active_pid != 0 && made_slot_ != slot_name_;
+  if (unknown && IsForeignUser(slot.active_pid)) foreign_slot_ = slot_name_;
+  return !slot.ours || foreign_slot_ == slot_name_;
 }
 
 // Only processes that we know to be ours are signalled; what uses a leftover is on its way out by itself.

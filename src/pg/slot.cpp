@@ -15,12 +15,24 @@ extern "C" {
 #include "replication/walsender_private.h"
 #include "storage/condition_variable.h"
 #include "storage/spin.h"
+#include "utils/backend_status.h"
 #include "utils/wait_event.h"
 }
 
 namespace realtime {
 
 namespace {
+
+constexpr char kApplicationName[] = "realtime";  // as the walsender link gives it
+
+// Of a snapshot of the backends' statuses; counts from one.
+const LocalPgBackendStatus* StatusAt(int place) {
+#if PG_VERSION_NUM >= 160000
+  return pgstat_get_local_beentry_by_index(place);
+#else
+  return pgstat_fetch_stat_local_beentry(place);
+#endif
+}
 
 bool IsInvalidated(const ReplicationSlotPersistentData& data) {
 #if PG_VERSION_NUM >= 160000
@@ -78,6 +90,23 @@ SlotView LookAtSlot(const std::string& name) {
 bool DropSlot(const std::string& name, PgError* error) {
   const char* text = name.c_str();
   return InTransaction([&] { ReplicationSlotDrop(text, true); }, error);
+}
+
+bool IsForeignUser(int pid) {
+  bool foreign = false;
+  PgTry(
+      [&] {
+        pgstat_clear_backend_activity_snapshot();  // outside transactions it would be kept
+        const int count = pgstat_fetch_stat_numbackends();
+        for (int i = 1; i <= count; i++) {
+          const LocalPgBackendStatus* entry = StatusAt(i);
+          if (entry == nullptr || entry->backendStatus.st_procpid != pid) continue;
+          foreign = strcmp(entry->backendStatus.st_appname, kApplicationName) != 0;
+        }
+        pgstat_clear_backend_activity_snapshot();
+      },
+      nullptr);
+  return foreign;
 }
 
 bool IsWalsender(int pid) {

@@ -23,6 +23,9 @@ SlotView LookAtSlot(const std::string& name);
 // Drops it if nobody uses it; *error says why not. Outside a transaction only.
 bool DropSlot(const std::string& name, PgError* error);
 
+// Whether this process, which uses a slot, is of another application than ours.
+bool IsForeignUser(int pid);
+
 // Whether this process is a walsender now.
 bool IsWalsender(int pid);
 

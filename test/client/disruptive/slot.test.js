@@ -1,5 +1,6 @@
 'use strict';
 // The replication slot keeps WAL and catalog rows: it exists only while somebody needs it, and not at any price.
+const { spawn } = require('node:child_process');
 const test = require('node:test');
 const assert = require('node:assert/strict');
 const { withTable, connect, sql, rows, one, walsender, waitForWalsender } = require('../lib/sql');
@@ -59,9 +60,11 @@ test('slot and stream come with the first channel, stay when the last leaves, an
 test('a slot left over by a crash is dropped before anybody subscribes', async (t) => {
   await freshWorker();
   await sql("select pg_create_logical_replication_slot('realtime', 'pgoutput')");
+  const log = new Log();
   signal(await waitForWorker(), 'KILL');
   await serving();
   await noSlot();
+  await log.line('dropped replication slot "realtime", left over by an earlier worker');
   const source = await withTable(t, 'id int primary key');
   const raw = await listen(t, source, 'realtime:after-crash');
   await sql(`insert into ${source.quoted} values (1)`);
@@ -208,4 +211,50 @@ test('a slot in the making goes with its name', async (t) => {
   await raw.event('system');
   await noSlot();
   assert.equal(await one('select slot_name from pg_replication_slots'), 'renamed');
+});
+
+// Like a subscription: of this database, and with our plugin.
+function recvlogical(...args) {
+  const common = ['-h', process.env.PGHOST, '-p', process.env.PGPORT, '-U', process.env.PGUSER, '-d', process.env.PGDATABASE, '--slot=realtime'];
+  return spawn('pg_recvlogical', [...common, ...args], { stdio: 'ignore' });
+}
+
+const ended = (child) => new Promise((resolve) => child.once('exit', resolve));
+
+// As another process than the worker sees them.
+async function foreignSlot(t) {
+  // Where the test came to its end it is the worker's own by now, and stays.
+  cleanup(t, () => sql("select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'realtime' and not active"));
+  await ended(recvlogical('--plugin=pgoutput', '--create-slot'));
+  const child = recvlogical('--start', '-f', '/dev/null', '-o', 'proto_version=1', '-o', 'publication_names=supabase_realtime');
+  cleanup(t, async () => {
+    if (child.exitCode !== null) return;
+    child.kill('SIGKILL');
+    await waitFor(async () => !(await slot())?.active, 'the slot to be released');
+  });
+  await waitFor(async () => (await slot())?.active, 'the slot to be in use');
+  return async () => {
+    child.kill('SIGINT');
+    await ended(child);
+    await waitFor(async () => (await slot())?.active !== true, 'the slot to be released');
+  };
+}
+
+async function refused(raw, source, topic) {
+  const reply = await raw.join(topic, { bindings: [table(source)] });
+  assert.equal(reply.payload.status, 'error');
+  return reply.payload.response.reason;
+}
+
+test('a slot like ours that another application uses stays its own', async (t) => {
+  await freshWorker();
+  const source = await withTable(t, 'id int primary key');
+  const stop = await foreignSlot(t);
+  const raw = await RawClient.open(t);
+  await refused(raw, source, 'realtime:used');
+  await stop();
+  assert.match(await refused(raw, source, 'realtime:unused'), /belongs to something else/);
+  assert.ok(await slot(), 'it is still there');
+  await sql("select pg_drop_replication_slot('realtime')");
+  await raw.listen('realtime:own', [table(source)]);
 });
