@@ -375,8 +375,8 @@ void ChannelPolicy::Impl::Replay(const CheckRights& request, RightsResult* resul
   PgError error;
   bool done = PgTry(
       [&] {
-        // Of the reader's rights none is needed any more, but types of the owner's making would run his code.
-        batch_.scope()->Ensure(table_.owner, table_.owner_name.c_str(), nullptr, true);
+        // The policies have answered for the channel. Each message is a row of its own, which they may hide.
+        batch_.scope()->Ensure(access_->role, access_->name.c_str(), identity_, true, request.topics.front().c_str());
         batch_.NoteUserCode();
         watchdog::Watched([&] { ReadStoredMessages(request.topics.front(), *request.replay, &result->replayed); });
         batch_.scope()->Leave();
@@ -389,7 +389,7 @@ void ChannelPolicy::Impl::Replay(const CheckRights& request, RightsResult* resul
   result->replay_error = kNoReplay;
   if (!failure_log::Due("realtime.messages\nreplay")) return;
   LogError("UnableToReplayMessages: realtime could not replay messages of table \"realtime.messages\": " + Described(error),
-           timed_out ? "Raise realtime.policy_timeout, or look for what holds a lock on the table." : "");
+           timed_out ? "Make the policies faster, raise realtime.policy_timeout, or look for a lock." : "");
 }
 
 ChannelPolicy::ChannelPolicy() : impl_(std::make_unique<Impl>()) {}

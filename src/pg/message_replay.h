@@ -1,4 +1,5 @@
-// Stored messages for a channel that has just been joined. Database thread only, inside a transaction; may raise.
+// Stored messages for a channel that has just been joined: what the current role may see of them. Database thread only,
+// inside a transaction; may raise.
 #ifndef REALTIME_PG_MESSAGE_REPLAY_H_
 #define REALTIME_PG_MESSAGE_REPLAY_H_
 

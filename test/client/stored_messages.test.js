@@ -109,6 +109,39 @@ test('replay: bytes come as bytes, and not at all to version 1.0.0', async (t) =
   assert.deepEqual(old.broadcasts.map(({ event }) => event), ['text']);
 });
 
+// The policies are asked about each message, as of any row that the role reads, not about the channel alone.
+test('replay: only what the policies show the reader', async (t) => {
+  const topic = newTopic('joined_later');
+  const members = uniqueName('members_');
+  cleanup(t, () => sql(`drop table if exists ${members} cascade`));
+  await sql(`create table ${members} (user_id uuid, joined_at timestamp); grant select on ${members} to authenticated;
+    insert into ${members} values ('${kAnn}', '-infinity'), ('${kBob}', now() at time zone 'utc' - interval '10 seconds')`);
+  await withPolicies(t, mayRead(topic, `coalesce(event, '') <> 'secret' and exists (select from ${members} m
+    where m.user_id = auth.uid() and messages.inserted_at >= m.joined_at)`));
+  await sql(`insert into realtime.messages (topic, extension, event, payload, private, inserted_at)
+    select $1, 'broadcast', case n when 4 then 'secret' else 'ev' end, jsonb_build_object('n', n), true,
+           now() at time zone 'utc' - (6 - n) * interval '8 seconds' from generate_series(1, 5) n`, [topic]);
+  for (const [user, wanted] of [[kAnn, [1, 2, 3, 5]], [kBob, [5]]]) {
+    const room = await enter(await clientOf(t, user), topic, { config: replaying(Date.now() - kMinute) });
+    await send(topic, 'end', { n: 6 });
+    await room.broadcast('end');
+    assert.deepEqual(numbers(room).filter((n) => n < 6), wanted, user);
+  }
+});
+
+test('replay: a policy that fails, or takes too long, for a message refuses the join as every failed replay does', async (t) => {
+  const topic = newTopic('fails');
+  for (const [event, what] of [['bad', '1 / (length(event) - 3) = 1'], ['slow', "pg_sleep(60) is null"]]) {
+    const name = `${topic}-${event}`;
+    await sql("insert into realtime.messages (topic, extension, event, payload, private) values ($1, 'broadcast', $2, '{}', true)", [name, event]);
+    await withPolicies(t, mayRead(name, `case event when '${event}' then ${what} else true end`));
+    const client = await RawClient.open(t);
+    const join = async (config) => (await client.join(`realtime:${name}`, { config, token: userToken(kAnn) })).payload;
+    assert.equal((await join(replaying(Date.now() - kMinute))).response.reason, 'UnableToReplayMessages: Realtime was unable to replay messages');
+    assert.equal((await join(kPrivate)).status, 'ok');
+  }
+});
+
 test('replay: refused without the right to read broadcasts, and with wrong parameters', async (t) => {
   const topic = newTopic('presence_only');
   await withPolicies(t, mayRead(topic, "extension = 'presence'"));
