@@ -128,8 +128,8 @@ class Engine::Impl {
   void OnJoinRights(Channel& channel, const RightsResult& result, Now now);
   void OnNewRights(Channel& channel, const RightsResult& result, Now now);
   void ReplayStored(Channel& channel, const RightsResult& result);
+  // For the next question, or while one is asked, for its answer.
   void ArmRights(Channel& channel, Now now);
-  int64_t LongestAnswerMs() const;
   void OnRightsDeadline(ChannelId id);
   void OnReadyDeadline(ChannelId id);
   void NoteListeners();

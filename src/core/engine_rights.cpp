@@ -26,15 +26,11 @@ std::string MayNotRead(const Channel& channel) {
 
 }  // namespace
 
-int64_t Engine::Impl::LongestAnswerMs() const { return std::max(settings_->authorization_ttl_ms, kAnswerMs); }
-
 void Engine::Impl::AskRights(Channel& channel) {
   ++channel.rights_sequence;
+  const bool asking = std::exchange(channel.checking, true);
   // Not later for another question: rights end when nobody says that they go on.
-  if (!channel.joining && !std::exchange(channel.checking, true)) {
-    deadlines_.Set(Deadline::Kind::kRights, channel.id, now_.mono_ms + LongestAnswerMs(), &channel.rights_deadline);
-  }
-  channel.checking = true;
+  if (!asking && !channel.joining) ArmRights(channel, now_);
   sink_->ToDatabase(CheckRights{channel.id, channel.rights_sequence, channel.identity,
                                 {std::string(channel.subtopic())}, channel.joining, channel.replay});
 }
@@ -101,7 +97,8 @@ void Engine::Impl::ReplayStored(Channel& channel, const RightsResult& result) {
 }
 
 void Engine::Impl::ArmRights(Channel& channel, Now now) {
-  const int64_t wait_ms = channel.checking ? LongestAnswerMs() : SpreadTtl(settings_->authorization_ttl_ms, channel.id);
+  const int64_t ttl_ms = settings_->authorization_ttl_ms;
+  const int64_t wait_ms = channel.checking ? std::max(ttl_ms, kAnswerMs) : SpreadTtl(ttl_ms, channel.id);
   deadlines_.Set(Deadline::Kind::kRights, channel.id, now.mono_ms + wait_ms, &channel.rights_deadline);
 }
 

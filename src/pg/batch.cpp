@@ -20,19 +20,6 @@ extern "C" {
 
 namespace realtime {
 
-// The variable alone, not the setting: user code may change the setting for itself, and gets it back as it was.
-void Batch::LimitLockWaits() {
-  if (lock_patience_ms_ == 0 || limiting_) return;
-  server_lock_timeout_ = LockTimeout;
-  LockTimeout = lock_patience_ms_;
-  limiting_ = true;
-}
-
-void Batch::EndLockLimit() {
-  if (limiting_) LockTimeout = server_lock_timeout_;
-  limiting_ = false;
-}
-
 bool Batch::HasWaited() {
   const int64_t last_wait = get_timeout_finish_time(LOCK_TIMEOUT);
   return std::exchange(lock_wait_, last_wait) != last_wait;
@@ -41,7 +28,7 @@ bool Batch::HasWaited() {
 bool Batch::SnapshotIsDated() const { return relation_news_ != invalidation::RelationNews(); }
 
 bool Batch::LockedOut(const PgError& error) {
-  return HasWaited() && lock_patience_ms_ > 0 && error.sqlstate == kLockNotAvailable;
+  return HasWaited() && lock_patience_ms_ > 0 && error.Is(kLockNotAvailable);
 }
 
 void Batch::Begin() {
@@ -86,7 +73,7 @@ bool Batch::Open(bool fresh_snapshot) {
     return false;
   }
   if (begin) ++transaction_;
-  LimitLockWaits();
+  if (lock_patience_ms_ > 0 && !patience_) patience_.emplace(lock_patience_ms_);
   open_ = true;
   watchdog::OpenBatch();
   return true;
@@ -120,7 +107,7 @@ void Batch::Close() {
     LogError("realtime could not end a transaction: " + error.Text());
     return;
   }
-  EndLockLimit();
+  patience_.reset();
   open_ = false;
   user_code_ = false;
   ++epoch_;
@@ -131,7 +118,7 @@ void Batch::Abort() {
   watchdog::CloseBatch();
   scope_.Forget();
   AbortCurrentTransaction();
-  EndLockLimit();  // not before: what user code has set is undone to the limit
+  patience_.reset();  // not before: what user code has set is undone to the limit
   // What raised may have been user code that had not been noted yet.
   LockReleaseSession(USER_LOCKMETHOD);
   user_code_ = false;

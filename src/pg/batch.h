@@ -4,6 +4,7 @@
 #define REALTIME_PG_BATCH_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "pg/guard.h"
 #include "pg/role_scope.h"
@@ -54,12 +55,9 @@ class Batch {
   void TakeSnapshot();
   void PushSnapshot();
   bool EndTransaction(PgError* error);
-  void LimitLockWaits();
-  void EndLockLimit();
 
   const int lock_patience_ms_;
-  bool limiting_ = false;
-  int server_lock_timeout_ = 0;
+  std::optional<LockPatience> patience_;
   int64_t lock_wait_ = 0;  // the last that was timed, by when it had to end
   bool open_ = false;
   bool user_code_ = false;

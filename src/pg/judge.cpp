@@ -19,6 +19,10 @@ constexpr size_t kMaxLiveStates = 1000;
 constexpr size_t kMaxLiveBytes = 64u << 20;
 constexpr int kMaxCompileAttempts = 10;
 
+bool HasAll(const TableRow& row, const std::vector<AttrNumber>& columns) {
+  return std::all_of(columns.begin(), columns.end(), [&](AttrNumber attno) { return row.Has(attno); });
+}
+
 // Of a row that policies guard and that cannot be judged, as only a part of it is known, a filter may ask for the primary key,
 // which old_record tells to everybody, and by no pattern. A replica identity can hold more.
 bool AsksForKeyAlone(const Table& table, const FilterPlan& filter) {
@@ -31,9 +35,7 @@ bool AsksForKeyAlone(const Table& table, const FilterPlan& filter) {
 // the client may know it.
 bool CanLeave(const RelationFeed& feed, const Seat& seat, const JudgedChange& change) {
   if (!seat.audience->old || change.kind != ChangeKind::kUpdate || change.old_kind == OldRow::kNone) return false;
-  for (AttrNumber attno : seat.filter.columns()) {
-    if (!change.old_row.Has(attno) || !change.new_row.Has(attno)) return false;
-  }
+  if (!HasAll(change.old_row, seat.filter.columns()) || !HasAll(change.new_row, seat.filter.columns())) return false;
   const bool guarded = change.old_kind != OldRow::kFull && feed.table().row_security;
   return !guarded || AsksForKeyAlone(feed.table(), seat.filter);
 }
@@ -59,9 +61,7 @@ void Judge::EnterScope(const Seat& seat) {
 
 // Makes sure the row has the columns, reading the missing ones of a new row from the table once.
 bool Judge::Supply(const std::vector<AttrNumber>& columns, TableRow* row, JudgedChange* change) {
-  bool complete = true;
-  for (AttrNumber attno : columns) complete = complete && row->Has(attno);
-  if (complete) return true;
+  if (HasAll(*row, columns)) return true;
   if (row == &change->new_row && !change->fetched) {
     change->fetched = true;
     // Of the owner's rights it needs none, but types of his making run his code.
@@ -71,10 +71,7 @@ bool Judge::Supply(const std::vector<AttrNumber>& columns, TableRow* row, Judged
     FetchMissing(row, batch_->text_context());
     batch_->scope()->Leave();
   }
-  for (AttrNumber attno : columns) {
-    if (!row->Has(attno)) return false;
-  }
-  return true;
+  return HasAll(*row, columns);
 }
 
 bool Judge::PassesFilter(Seat* seat, TableRow* row, JudgedChange* change) {
@@ -195,9 +192,7 @@ Verdict Judge::JudgeLeaving(RelationFeed* feed, Seat* seat, JudgedChange* change
 bool Judge::MayFilterKey(RelationFeed* feed, Seat* seat, const JudgedChange& change) {
   if (!feed->table().row_security || AsksForKeyAlone(feed->table(), seat->filter)) return true;
   // It matches nothing anyway: no reason to ask for the policies.
-  for (AttrNumber attno : seat->filter.columns()) {
-    if (!change.old_row.Has(attno)) return false;
-  }
+  if (!HasAll(change.old_row, seat->filter.columns())) return false;
   filtering_ = false;
   return PolicyOf(feed, seat)->kind == PolicyPlan::Kind::kAllow;
 }

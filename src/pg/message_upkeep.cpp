@@ -118,7 +118,7 @@ bool RunBounded(const Task& task, int64_t* number, PgError* error) {
 
 std::string HintFor(const PgError& error) {
   if (error.Is("42883") || error.Is("3F000")) return "Run ALTER EXTENSION realtime UPDATE.";
-  if (error.Is("55P03")) return "Another session holds a lock on it for long; it is tried again.";
+  if (error.Is(kLockNotAvailable)) return "Another session holds a lock on it for long; it is tried again.";
   if (error.Is("57014")) return "It takes longer than the worker may: run SELECT realtime.maintain_messages().";
   return error.hint.empty() ? "SELECT realtime.maintain_messages() does the same by hand; it is tried again." : error.hint;
 }
@@ -160,7 +160,7 @@ void MessageUpkeep::SayFarewell(int64_t now_ms) {
 // The first failure of a round is its reason: the others are likely to follow from it.
 void MessageUpkeep::Failed(const char* code, const char* task, const PgError& error) {
   if (failed_ || lock_missed_) return;
-  lock_missed_ = error.Is("55P03");
+  lock_missed_ = error.Is(kLockNotAvailable);
   if (lock_missed_ && lock_rounds_ < kQuietLockRounds) return;
   failed_ = true;
   condition_.Set(std::string(code) + "could not " + task + ": " + error.Text(), HintFor(error));

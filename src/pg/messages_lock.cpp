@@ -49,7 +49,7 @@ MessagesLock::Outcome MessagesLock::Take() {
   PgError error;
   const bool done = PgTry([&] { waited = Lock(patient); }, &error);
   if (done) return waited ? Outcome::kTakenLate : Outcome::kTaken;
-  const bool busy = error.Is("55P03");
+  const bool busy = error.Is(kLockNotAvailable);
   if (busy) last_busy_ = std::chrono::steady_clock::now();
   LogFailure(error, busy);
   return busy ? Outcome::kBusy : Outcome::kFailed;

@@ -2,26 +2,13 @@
 // Catalogs that cannot be read for a while: VACUUM FULL and REINDEX lock them. Nothing is lost by it.
 const test = require('node:test');
 const assert = require('node:assert/strict');
-const { withTable, connect, sql, one, uniqueName } = require('../lib/sql');
+const { withTable, withRole, connect, sql, one } = require('../lib/sql');
 const { makeClient, subscribe, table } = require('../lib/clients');
 const { makeToken } = require('../lib/token');
-const { cleanup } = require('../lib/cleanup');
 const { Log } = require('../lib/log');
 const { RawClient } = require('../lib/raw');
 const { waitFor } = require('../lib/wait');
 const { lock } = require('../lib/locks');
-
-async function withRoles(t, ...names) {
-  const roles = names.map((name) => uniqueName(name));
-  for (const role of roles) {
-    await sql(`create role ${role}`);
-    cleanup(t, async () => {
-      await sql(`drop owned by ${role}`);
-      await sql(`drop role ${role}`);
-    });
-  }
-  return roles;
-}
 
 // Inserts by a session that has the table in its caches, and so needs no catalog for it.
 async function inserter(t, source) {
@@ -51,13 +38,13 @@ async function waitsFor(t, catalog, source, token, news) {
 }
 
 test('changes of a table that cannot be looked up for a while wait, and arrive', async (t) => {
-  const [owner] = await withRoles(t, 'owner');
+  const owner = await withRole(t);
   const source = await withTable(t, 'id int primary key');
   await waitsFor(t, 'pg_catalog.pg_authid', source, undefined, () => sql(`alter table ${source.quoted} owner to ${owner}`));
 });
 
 test('so do those for a role whose memberships cannot be looked up for a while', async (t) => {
-  const [member, group, another] = await withRoles(t, 'member', 'group', 'another');
+  const [member, group, another] = [await withRole(t), await withRole(t), await withRole(t)];
   const source = await withTable(t, 'id int primary key');
   await sql(`grant select on ${source.quoted} to ${group}`);
   await sql(`grant ${group} to ${member}`);
@@ -68,8 +55,9 @@ test('so do those for a role whose memberships cannot be looked up for a while',
 test('changes and joins go on while pg_extension is locked', async (t) => {
   const source = await withTable(t, 'id int primary key');
   const waiting = await subscribe(await makeClient(t), table(source));
+  const log = new Log();
   const holder = await lock(t, { quoted: 'pg_catalog.pg_extension' });
-  await new Promise((resolve) => setTimeout(resolve, 1500));
+  await log.line('could not look for extension realtime');
   await sql(`insert into ${source.quoted} values (1)`);
   await waiting.count(1);
   const another = await subscribe(await makeClient(t), table(source));
