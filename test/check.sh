@@ -84,7 +84,15 @@ e2e_tests() {
   use_modern_node || return 1
   psql -X -q -c "CREATE EXTENSION realtime" -c "SELECT realtime.install_supabase_roles()" || return 1
   wait_until 20 serving || { echo "the worker does not serve"; tail -n 40 "$REALTIME_LOG"; return 1; }
-  (cd test/client && bash ./run.sh ${CLIENT_TESTS:-}) || { echo "---- server log"; tail -n 40 "$REALTIME_LOG"; return 1; }
+  (cd test/client && bash ./run.sh ${CLIENT_TESTS:-}) || { show_client_failures; return 1; }
+}
+
+# What failed comes last, where somebody looks first. After a restart the server's log is beside its data.
+show_client_failures() {
+  echo "---- server log"
+  tail -q -n 20 "$REALTIME_LOG" "$PGDATA/client-tests.log" 2>/dev/null
+  echo "---- failed tests"
+  awk '/failing tests:/ { on = 1; next } /^(▶|✔|ℹ|client tests:)/ { on = 0 } on && NF' "$logs/e2e.log" | cut -c1-400 | head -n 60
 }
 
 fuzz_tests() {

@@ -14,7 +14,6 @@ namespace realtime {
 
 namespace {
 
-constexpr int64_t kTurnMs = 10;  // of requests, before the stream's turn
 constexpr char kNotConnected[] = "UnableToConnectToProject: Realtime was unable to connect to the project database";
 constexpr char kQueueFull[] = "QueryCanceled: too many questions to slow policies are waiting";
 constexpr char kWaitedTooLong[] = "QueryCanceled: the question waited too long, as the user's policies are slow";

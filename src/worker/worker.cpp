@@ -22,7 +22,6 @@ namespace realtime {
 
 namespace {
 
-constexpr int64_t kTurnMs = 10;          // of subscriptions that have waited; of parked changes and the history
 constexpr int64_t kWaitingMs = 1;        // until a commit is looked at again
 constexpr int64_t kStreamPauseMs = 1;    // in the stream, in the midst of a transaction
 constexpr int64_t kPausedMs = 50;        // in case the cap was lowered below the mailbox's low-water mark

@@ -79,6 +79,8 @@ class Worker {
   void ReportProgress(Reader::Turn turn);
   void Output(ToNetwork message);
 
+  static constexpr int64_t kTurnMs = 10;  // of one kind of work, before the next has its turn
+
   const std::string database_;
   SettingsPtr settings_;
   EventLoop events_;
