@@ -72,7 +72,7 @@ class Listeners {
     else if (heard.events.has(id)) heard.twice.push(id);
     else heard.events.set(id, data);
   }
-  // Commit order: whoever has the marker has all there is to have.
+  // Commit order: whoever has the marker has all that was not parked.
   async until(marker) {
     await waitFor(() => {
       for (; this.read < this.client.frames.length; this.read += 1) this.take(this.client.frames[this.read]);
