@@ -24,9 +24,9 @@ includes() {
 }
 
 rooms='^(core|net|pg|worker)/'
-# The C and C++ standard libraries: no folder, no ".h" except C's own; plus the POSIX headers of sockets and signals.
+# The C and C++ standard libraries: no folder, no ".h" except C's own; plus the system's headers of sockets, signals and memory.
 standard='^[a-z_0-9]+$'
-posix='^(sys/[a-z]+|netinet/[a-z]+|arpa/inet|netdb|unistd|fcntl|signal|pthread|poll|errno|ifaddrs|net/if|linux/tcp|time|string)\.h$'
+posix='^(sys/[a-z]+|netinet/[a-z]+|arpa/inet|netdb|unistd|fcntl|signal|pthread|poll|errno|ifaddrs|net/if|linux/tcp|time|string|malloc)\.h$'
 
 # outside ROOM ALLOWED: includes of a room that match none of the allowed patterns.
 outside() { includes "$1" | awk -v allowed="$2" '{ if ($2 !~ allowed) print }'; }

@@ -1,6 +1,7 @@
 #include "net/sockets.h"
 
 #include <libwebsockets.h>
+#include <malloc.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -23,6 +24,13 @@ std::string_view Truncated(std::string_view text, size_t limit) {
   if (text.size() <= limit) return text;
   while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
   return text.substr(0, limit);
+}
+
+// By all threads of the process.
+void GiveBackMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace
@@ -255,6 +263,8 @@ void Sockets::Tick(Now now) {
     SetDeadline(socket, INT64_MAX);
     OnDeadline(socket);
   }
+  burst_.Note(memory(), now.mono_ms);
+  if (burst_.TakeEnd(now.mono_ms)) GiveBackMemory();
 }
 
 void Sockets::OnDeadline(Socket* socket) {
@@ -271,7 +281,7 @@ void Sockets::OnDeadline(Socket* socket) {
 }
 
 int64_t Sockets::NextDeadline(Now now) const {
-  int64_t look = intake_.NextLook(*settings_, now);
+  int64_t look = std::min(intake_.NextLook(*settings_, now), burst_.Deadline());
   return deadlines_.empty() ? look : std::min(look, deadlines_.begin()->first);
 }
 

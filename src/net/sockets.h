@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/burst.h"
 #include "core/clock.h"
 #include "core/engine.h"
 #include "core/frame.h"
@@ -149,8 +150,8 @@ class Sockets : public EngineSink {
   // Sessions whose queue passed the cap otherwise. To be cut by the caller once the engine has returned.
   std::vector<SessionId> TakeOverflowed();
 
-  // Kills connections whose handshake or close takes too long, and reads on when the database has caught up. Call at every
-  // turn of the loop, and at NextDeadline (mono ms) at the latest.
+  // Kills connections whose handshake or close takes too long, reads on when the database has caught up, and gives memory back
+  // that is not needed any more. Call at every turn of the loop, and at NextDeadline (mono ms) at the latest.
   void Tick(Now now);
   int64_t NextDeadline(Now now) const;
   // Connections past their handshake, with those that wait for the peer to answer the close frame.
@@ -188,6 +189,7 @@ class Sockets : public EngineSink {
   size_t own_memory_ = 0;
   size_t unfinished_ = 0;
   size_t waiting_ = 0;
+  Burst burst_;  // of memory()
   std::vector<SessionId> overflowed_;
   std::set<std::pair<int64_t, Socket*>> deadlines_;
   size_t clients_ = 0;

@@ -18,6 +18,8 @@ const kUncounted = 0.3;  // of all cycles
 // What may differ without growth: malloc keeps pieces, the machine has other work.
 const kMemorySlackKib = 8 * 1024;
 const kDescriptorSlack = 2;
+const kFileSlack = 16;
+const kGivenBackMs = 12000;  // with some room, after which what waited for clients is given back (core/burst.h)
 const kLatencyFactor = 2;
 const kLatencySlackMs = 5;
 
@@ -93,6 +95,14 @@ const kPhases = {
   },
 };
 
+// Those of tables and indexes are PostgreSQL's cache of open files: it follows what was looked at of late, within limits.
+function descriptors(pid) {
+  const folder = `/proc/${pid}/fd`;
+  const targets = fs.readdirSync(folder).flatMap((name) => { try { return [fs.readlinkSync(`${folder}/${name}`)]; } catch { return []; } });
+  const files = targets.filter((target) => /\/(base|global)\//.test(target)).length;
+  return { descriptors: targets.length - files, files };
+}
+
 async function measure() {
   const [{ pid }] = await rows("select pid from pg_stat_activity where backend_type = 'realtime worker'");
   await waitFor(() => arrived.has(id), `row ${id}`, 120000);
@@ -106,10 +116,11 @@ async function measure() {
   arrived = new Map([[id, 0n]]);
   await sql('truncate soak');
   await waitFor(async () => (await rows('select connections from realtime.stat_worker'))[0].connections <= kStay, 'guests to be gone', 30000);
+  await new Promise((resolve) => setTimeout(resolve, kGivenBackMs));
   const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
   delays.sort((a, b) => a - b);
   return {
-    pid, memory: Number(/RssAnon:\s*(\d+)/.exec(status)[1]), descriptors: fs.readdirSync(`/proc/${pid}/fd`).length,
+    pid, memory: Number(/RssAnon:\s*(\d+)/.exec(status)[1]), ...descriptors(pid),
     p50: delays[kSamples / 2], p99: delays[Math.floor(kSamples * 0.99)],
   };
 }
@@ -119,16 +130,17 @@ const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.l
 function judge(cycles) {
   const counted = cycles.slice(Math.floor(cycles.length * kUncounted));
   const third = Math.max(1, Math.floor(counted.length / 3));
-  const figures = (part) => Object.fromEntries(['memory', 'descriptors', 'p50', 'p99'].map((key) => [key, median(part.map((each) => each[key]))]));
+  const figures = (part) => Object.fromEntries(['memory', 'descriptors', 'files', 'p50', 'p99'].map((key) => [key, median(part.map((each) => each[key]))]));
   const first = figures(counted.slice(0, third));
   const last = figures(counted.slice(-third));
-  const show = (name, each) => console.log(`${name.padEnd(8)} memory ${(each.memory / 1024).toFixed(1)} MiB, ${each.descriptors} descriptors, ` +
+  const show = (name, each) => console.log(`${name.padEnd(8)} memory ${(each.memory / 1024).toFixed(1)} MiB, ${each.descriptors} descriptors and ${each.files} of tables, ` +
     `row to client p50 ${each.p50.toFixed(2)} ms, p99 ${each.p99.toFixed(2)} ms`);
   show('start', first);
   show('end', last);
   // Memory may settle for long: what counts is that it does not go on growing in step with the work.
   if (last.memory > first.memory * 1.1 + kMemorySlackKib) failures.push('memory has grown');
   if (last.descriptors > first.descriptors + kDescriptorSlack) failures.push('descriptors have grown');
+  if (last.files > first.files + kFileSlack) failures.push('open files of tables have grown');
   if (last.p50 > first.p50 * kLatencyFactor + kLatencySlackMs) failures.push('latency has grown');
   if (new Set(cycles.map((each) => each.pid)).size > 1) failures.push('the worker was restarted');
   if (counted.length < 3) failures.push(`only ${counted.length} cycles count: give it more time`);
@@ -155,9 +167,9 @@ async function main() {
       do await phase(channels); while (Date.now() < until);
     }
     cycles.push(await measure());
-    const { memory, descriptors, p50, p99 } = cycles.at(-1);
+    const { memory, descriptors: own, files, p50, p99 } = cycles.at(-1);
     console.log(`${String(Math.round((Date.now() - begin) / 1000)).padStart(5)} s  cycle ${cycles.length}: ${(memory / 1024).toFixed(1)} MiB, ` +
-      `${descriptors} descriptors, p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${id} rows`);
+      `${own} descriptors and ${files} of tables, p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${id} rows`);
   }
   judge(cycles);
 }
