@@ -1,5 +1,6 @@
-// The library's entry: settings, shared memory, the worker's registration, the one hook.
+// The library's entry: settings, shared memory, the worker's registration, the two hooks.
 #include "pg/drop_database.h"
+#include "pg/secret_log.h"
 #include "pg/settings.h"
 #include "worker/shared.h"
 
@@ -40,6 +41,7 @@ void _PG_init(void) {
     // pg_upgrade runs both servers itself, and must meet neither our slot nor our listener.
     if (!IsBinaryUpgrade) realtime::RegisterWorker();
     realtime::drop_database::InstallHook();
+    realtime::secret_log::InstallHook();
     return;
   }
   if (!IsUnderPostmaster || IsBackgroundWorker) return;

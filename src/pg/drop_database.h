@@ -1,6 +1,6 @@
 // DROP DATABASE of the served database, by any backend. It would fail at once, also WITH (FORCE), because the worker's
-// replication slot is active in it; so a ProcessUtility hook asks the worker to leave first and waits for that. This is the
-// only code of ours that runs in backends that do not call it.
+// replication slot is active in it; so a ProcessUtility hook asks the worker to leave first and waits for that. Nothing
+// else of ours acts in backends that do not call it.
 //
 //   backend: begins (counted in shared memory) - ends the worker - waits until it and its slot are gone - DROP DATABASE - ends
 //   worker:  started again by the postmaster, it waits without a database while any backend is in between

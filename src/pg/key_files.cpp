@@ -143,7 +143,8 @@ KeySetPtr ReadKeys(const char* setting) {
     TheProblems().jwks.Clear("realtime.jwks is no longer set");
     return nullptr;
   }
-  if (value.front() == '{' || value.front() == '[') return KeysOf(value);
+  // Quotes: rather a key set that was cut at its begin than a path. A path is logged, which keys must not be.
+  if (value.front() == '{' || value.front() == '[' || value.find('"') != value.npos) return KeysOf(value);
   std::string problem;
   std::optional<std::string> text = ReadWhole(setting, kMaxJwksBytes + 1, &problem);
   if (text) return KeysOf(*text);

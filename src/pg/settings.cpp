@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "pg/key_files.h"
+#include "pg/secret_log.h"
 
 #include "pg/pg.h"
 
@@ -112,6 +113,17 @@ bool CheckOpaqueKey(char** newval, void** /*extra*/, GucSource /*source*/) {
   return false;
 }
 
+// The usual message would show the value.
+bool CheckSecret(const char* setting, char** newval) {
+  if (CheckOpaqueKey(newval, nullptr, PGC_S_FILE)) return true;
+  GUC_check_errmsg("invalid value for parameter \"%s\"", setting);
+  return false;
+}
+bool CheckSecretKey(char** newval, void** /*extra*/, GucSource /*source*/) { return CheckSecret("realtime.secret_key", newval); }
+bool CheckMetricsToken(char** newval, void** /*extra*/, GucSource /*source*/) {
+  return CheckSecret("realtime.metrics_token", newval);
+}
+
 struct StringSetting {
   const char* name;
   const char* help;
@@ -159,11 +171,11 @@ const StringSetting kStrings[] = {
     {"realtime.publishable_role", "Role of who presents publishable_key.", &publishable_role, "anon", PGC_SIGHUP, 0,
      CheckName, nullptr},
     {"realtime.secret_key", "Opaque API key (sb_secret_...) that stands for secret_role.", &secret_key, "", PGC_SIGHUP,
-     kSecret, CheckOpaqueKey, ShowSecretKey},
+     kSecret, CheckSecretKey, ShowSecretKey},
     {"realtime.secret_role", "Role of who presents secret_key.", &secret_role, "service_role", PGC_SIGHUP, 0, CheckName,
      nullptr},
     {"realtime.metrics_token", "Bearer token for GET /metrics; empty: there is no such page.", &metrics_token, "", PGC_SIGHUP,
-     kSecret, CheckOpaqueKey, ShowMetricsToken},
+     kSecret, CheckMetricsToken, ShowMetricsToken},
     {"realtime.topic", "Topic that is being authorized; set by the worker for policies.", &topic, "", PGC_USERSET,
      GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE, nullptr, nullptr},
 };
@@ -255,6 +267,7 @@ const IntSetting kInts[] = {
 
 void DefineString(const StringSetting& s) {
   DefineCustomStringVariable(s.name, s.help, nullptr, s.variable, s.initial, s.context, s.flags, s.check, nullptr, s.show);
+  if ((s.flags & kSecret) == kSecret) secret_log::Hide(s.name);
 }
 
 void DefineBool(const BoolSetting& s) {

@@ -25,8 +25,6 @@ size_t MaxPayloadSize();  // bytes
 size_t MaxRecordBytes();
 size_t HistoryBytes();
 size_t MaxParkedBytes();
-size_t HistoryBytes();
-size_t MaxParkedBytes();
 
 // A snapshot for the network thread.
 SettingsPtr ForNetwork(bool serving);

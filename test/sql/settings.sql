@@ -7,6 +7,7 @@ ALTER SYSTEM SET realtime.publishable_key = 'sb_short';
 ALTER SYSTEM SET realtime.publishable_key = 'sb_publishable_with a blank';
 ALTER SYSTEM SET realtime.publishable_key = 'sb_publishable_%20_escape';
 ALTER SYSTEM SET realtime.metrics_token = 'too short';
+ALTER SYSTEM SET realtime.secret_key = 'sb_secret_with a blank';
 ALTER SYSTEM SET realtime.publishable_role = '';
 ALTER SYSTEM SET realtime.message_retention = '10min';
 ALTER SYSTEM SET realtime.max_payload_size = '1TB';

@@ -148,3 +148,24 @@ test('a secret in a file, replaced there', async (t) => {
   assert.equal(await answer(cluster, signedWith(first)), '401 Failed to validate JWT signature');
   assert.equal(cluster.log.lines().filter((line) => line.includes(first) || line.includes(second)).length, 0, 'no secret in the log');
 });
+
+test('a reload names the secrets that it changed in the log, and shows no value of them', async (t) => {
+  const cluster = await Cluster.start(t);
+  await cluster.serving();
+  const secrets = ['conninfo', 'jwt_secret', 'jwt_secret_next', 'jwks', 'secret_key', 'metrics_token'];
+  const change = (spell, values, more = '') => {
+    const lines = secrets.map((name) => `${spell(`realtime.${name}`)} = '${values[name] ?? `application_name=${values.other}`}'\n`);
+    fs.appendFileSync(path.join(cluster.env.PGDATA, 'postgresql.conf'), lines.join('') + more);
+    return cluster.sql('select pg_reload_conf()');
+  };
+  const changed = (times) => waitFor(() => secrets.every((name) => cluster.log.count(`parameter "realtime.${name}" changed`) >= times),
+    () => `each change in the log; it ends with ${cluster.log.lines().slice(-8).join(' | ')}`);
+  await change((name) => name, { other: 'first-value-of-it', jwks: '{"keys": "hidden"}' }, "realtime.jwt_secret_file = 'a path'\n");
+  await changed(1);
+  await cluster.log.line('parameter "realtime.jwt_secret_file" changed to "a path"');
+  await change((name) => name.toUpperCase(), { other: 'second-value-of-it', jwks: '"keys": ["hidden"]}' });
+  await changed(2);
+  await change((name) => name, { secret_key: 'hidden', metrics_token: 'hidden', jwks: '', other: 'third-value-of-it' });
+  for (const name of ['secret_key', 'metrics_token']) await cluster.log.line(`invalid value for parameter "realtime.${name}"`);
+  assert.deepEqual(cluster.log.lines().filter((line) => /-value-of-it|hidden/.test(line)), []);
+});
