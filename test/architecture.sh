@@ -40,6 +40,7 @@ report "pg includes neither net nor worker, and no socket library" \
   "$(includes pg | grep -E ': (net|worker)/|: (libwebsockets|uv)\.h|: (rapidjson|openssl)/')"
 report "only pg and worker include the backend" \
   "$(for room in core net; do includes "$room" | grep -E ': (pg/|postgres\.h|libpq|utils/|storage/)'; done)"
+report "only pg/compat.h knows versions of PostgreSQL" "$(grep -rn 'PG_VERSION_NUM' src | grep -v '^src/pg/compat\.h:')"
 report "every include of ours exists" "$(
   for room in core net pg worker; do includes "$room"; done | while IFS=': ' read -r file header; do
     [[ ! $header =~ $rooms || -e src/$header ]] || echo "$file: $header"

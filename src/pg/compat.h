@@ -8,11 +8,15 @@
 
 extern "C" {
 #include "access/genam.h"
+#include "catalog/pg_database.h"
 #include "nodes/nodeFuncs.h"
+#include "replication/slot.h"
 #include "storage/latch.h"
 #if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
 #endif
+#include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/relcache.h"
 #include "utils/resowner.h"
 }
@@ -43,6 +47,32 @@ inline IndexScanDesc BeginIndexScan(Relation table, Relation index, Snapshot sna
   return index_beginscan(table, index, snapshot, nullptr, keys, 0);
 #else
   return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
+inline bool OwnsDatabase(Oid database, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(DatabaseRelationId, database, role);
+#else
+  return pg_database_ownercheck(database, role);
+#endif
+}
+
+// Of a snapshot of the backends' statuses; counts from one.
+inline const LocalPgBackendStatus* BackendStatusAt(int place) {
+#if PG_VERSION_NUM >= 160000
+  return pgstat_get_local_beentry_by_index(place);
+#else
+  return pgstat_fetch_stat_local_beentry(place);
+#endif
+}
+
+// 16 says why. Up to 15 a slot that is still being created has no restart_lsn either, but only its creator can see it so.
+inline bool IsInvalidated(const ReplicationSlotPersistentData& slot) {
+#if PG_VERSION_NUM >= 160000
+  return slot.invalidated != RS_INVAL_NONE;
+#else
+  return slot.invalidated_at != InvalidXLogRecPtr;
 #endif
 }
 

@@ -15,7 +15,6 @@ extern "C" {
 #include "replication/slot.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
-#include "utils/acl.h"
 #include "utils/wait_event.h"
 }
 
@@ -46,11 +45,7 @@ bool IsServed(const DropdbStmt* statement, Oid* database) {
   *database = get_database_oid(statement->dbname, true);
   // Who may not drop it, or sits in it, must not be able to end the worker.
   if (!OidIsValid(*database) || *database == MyDatabaseId) return false;
-#if PG_VERSION_NUM >= 160000
-  if (!object_ownercheck(DatabaseRelationId, *database, GetUserId())) return false;
-#else
-  if (!pg_database_ownercheck(*database, GetUserId())) return false;
-#endif
+  if (!compat::OwnsDatabase(*database, GetUserId())) return false;
   if (shared->worker_pid != 0) return shared->database == *database;
   return strcmp(statement->dbname, guc::Database()) == 0;
 }

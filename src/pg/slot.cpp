@@ -25,24 +25,6 @@ namespace {
 
 constexpr char kApplicationName[] = "realtime";  // as the walsender link gives it
 
-// Of a snapshot of the backends' statuses; counts from one.
-const LocalPgBackendStatus* StatusAt(int place) {
-#if PG_VERSION_NUM >= 160000
-  return pgstat_get_local_beentry_by_index(place);
-#else
-  return pgstat_fetch_stat_local_beentry(place);
-#endif
-}
-
-bool IsInvalidated(const ReplicationSlotPersistentData& data) {
-#if PG_VERSION_NUM >= 160000
-  return data.invalidated != RS_INVAL_NONE;
-#else
-  // A slot that is still being created has no restart_lsn either, but only its creator can see it so.
-  return data.invalidated_at != InvalidXLogRecPtr;
-#endif
-}
-
 // The slot array is fixed, so the pointer stays valid; the slot under it may be dropped and taken by another.
 ReplicationSlot* Find(const char* name, ReplicationSlotPersistentData* data, int* active_pid) {
   ReplicationSlot* slot = SearchNamedReplicationSlot(name, true);
@@ -81,7 +63,7 @@ SlotView LookAtSlot(const std::string& name) {
   if (Find(name.c_str(), &data, &active_pid) == nullptr) return view;
   view.exists = true;
   view.ours = IsOurs(data);
-  view.invalidated = IsInvalidated(data);
+  view.invalidated = compat::IsInvalidated(data);
   view.active_pid = active_pid;
   view.confirmed_lsn = data.confirmed_flush;
   return view;
@@ -99,7 +81,7 @@ bool IsForeignUser(int pid) {
         pgstat_clear_backend_activity_snapshot();  // outside transactions it would be kept
         const int count = pgstat_fetch_stat_numbackends();
         for (int i = 1; i <= count; i++) {
-          const LocalPgBackendStatus* entry = StatusAt(i);
+          const LocalPgBackendStatus* entry = compat::BackendStatusAt(i);
           if (entry == nullptr || entry->backendStatus.st_procpid != pid) continue;
           foreign = strcmp(entry->backendStatus.st_appname, kApplicationName) != 0;
         }
