@@ -63,7 +63,7 @@ test('max_connections above the limit of open files is capped, and the log says 
   const [command, ...options] = [...asPostgres, 'prlimit', '--pid', postmaster, '--nofile=140:140'];
   execFileSync(command, options);
   signal(worker, 'TERM');
-  const hint = await cluster.log.line('serving at most 12 Realtime clients instead of 10000');
+  const hint = await cluster.log.hint('serving at most 12 Realtime clients instead of 10000');
   assert.match(hint, /limit of open files is too low for "realtime\.max_connections"/);
   // Said once, however often the configuration is read.
   await cluster.set('realtime.idle_timeout', "'61s'");

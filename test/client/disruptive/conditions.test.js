@@ -27,7 +27,7 @@ for (const [setting, wrong, right, reason] of [
     const reply = await client.join('realtime:refused', { bindings: [kBinding] });
     assert.equal(reply.payload.status, 'error');
     assert.match(reply.payload.response.reason, new RegExp(`the change stream is not available: ${reason}`));
-    assert.match(await cluster.log.line(`WARNING:  StartReplicationFailed: ${reason}`), /restart the server/);
+    assert.match(await cluster.log.hint(`WARNING:  StartReplicationFailed: ${reason}`), /restart the server/);
     assert.equal(cluster.log.count(`WARNING:  StartReplicationFailed: ${reason}`), 1);
     await cluster.sql(`alter system set ${setting} = ${right}`);
     cluster.restart();
@@ -37,10 +37,10 @@ for (const [setting, wrong, right, reason] of [
 
 test('a database that does not exist, then one without the extension', async (t) => {
   const cluster = await Cluster.start(t, "realtime.database = 'later'", { extension: false });
-  assert.match(await cluster.log.line('database "later" does not exist, so the realtime worker serves nothing'), /Create it, or set realtime\.database/);
+  assert.match(await cluster.log.hint('database "later" does not exist, so the realtime worker serves nothing'), /Create it, or set realtime\.database/);
   assert.equal(await cluster.status(), 0, 'nobody listens');
   await cluster.sql('create database later');
-  assert.match(await cluster.log.line('extension realtime does not exist in database "later"'), /CREATE EXTENSION/);
+  assert.match(await cluster.log.hint('extension realtime does not exist in database "later"'), /CREATE EXTENSION/);
   await cluster.sql('create extension realtime', { database: 'later' });
   await cluster.serving();
   assert.equal(cluster.log.count('database "later" does not exist, so'), 1);
@@ -53,7 +53,7 @@ test('a database that does not exist, then one without the extension', async (t)
 
 test('no key for tokens', async (t) => {
   const cluster = await Cluster.start(t, "realtime.jwt_secret = ''");
-  assert.match(await cluster.log.line('no key for clients\' tokens is set'), /ALTER SYSTEM SET realtime\.jwt_secret/);
+  assert.match(await cluster.log.hint('no key for clients\' tokens is set'), /ALTER SYSTEM SET realtime\.jwt_secret/);
   await waitFor(async () => (await cluster.status()) === 401, 'a refusal');
   await cluster.set('realtime.jwt_secret', `'${cluster.env.JWT_SECRET}'`);
   await cluster.delivers(t);
@@ -98,7 +98,7 @@ test('realtime.conninfo over TCP; changed while clients listen, nothing is misse
   await client.change();
 
   await cluster.set('realtime.conninfo', "'host=127.0.0.1 port=1 user=postgres'");
-  assert.match(await cluster.log.line('the change stream is not available'), /Check realtime\.conninfo/);
+  assert.match(await cluster.log.hint('the change stream is not available'), /Check realtime\.conninfo/);
   await cluster.sql('insert into proof default values');
   await cluster.set('realtime.conninfo', "''");
   const last = await client.change();
@@ -119,7 +119,7 @@ test('pg_hba.conf refuses: the log has the line that lets the worker in', async 
   await cluster.serving();
   const client = await cluster.client(t);
   assert.equal((await client.join('realtime:refused', { bindings: [kBinding] })).payload.status, 'error');
-  const hint = await cluster.log.line('WARNING:  StartReplicationFailed: the change stream is not available');
+  const hint = await cluster.log.hint('WARNING:  StartReplicationFailed: the change stream is not available');
   const [, hba, , ident] = /reload: (local .*?)( - and this one to pg_ident.conf: (.*))?\. Or set realtime\.conninfo/.exec(hint);
   if (ident) await prepend('pg_ident.conf', ident);
   await prepend('pg_hba.conf', hba);
@@ -132,7 +132,7 @@ test('the extension has another version than the library: one line, and it serve
   await cluster.serving();
   const [{ extversion: version }] = await cluster.sql("select extversion from pg_extension where extname = 'realtime'");
   await cluster.sql("update pg_extension set extversion = '0.0.1' where extname = 'realtime'");
-  assert.match(await cluster.log.line('extension realtime has version 0.0.1'), /ALTER EXTENSION realtime UPDATE/);
+  assert.match(await cluster.log.hint('extension realtime has version 0.0.1'), /ALTER EXTENSION realtime UPDATE/);
   await cluster.delivers(t);
   assert.equal(cluster.log.count('extension realtime has version 0.0.1'), 1);
   await cluster.sql(`update pg_extension set extversion = '${version}' where extname = 'realtime'`);

@@ -32,7 +32,7 @@ test('many rows that a policy fails on: one line with role, table and policy, an
   await odd.count(kRows);
   for (const event of odd.events) assert.deepEqual([event.errors, event.new], [kPolicyError, {}]);
   assert.deepEqual(fine.values(), Array.from({ length: kRows }, (_, i) => i + 1));
-  const hint = await log.line(`${failed(source)} by policy "by level": invalid input syntax for type integer: "high" (SQLSTATE 22P02)`);
+  const hint = await log.hint(`${failed(source)} by policy "by level": invalid input syntax for type integer: "high" (SQLSTATE 22P02)`);
   assert.equal(hint, 'Its subscribers got an event with an error instead. Check the row-level security policies and the functions and tables they use.');
   // Nothing is lost after it, and the line is not repeated.
   await sql(`insert into ${source.quoted} values (1000, 1)`);
@@ -80,7 +80,7 @@ test('a policy that runs out of time: the line says so, and its hint how to mend
   await fast.count(2);
   await slow.count(2);
   assert.deepEqual(slow.events.map((event) => event.errors), [kPolicyError, kPolicyError]);
-  const hint = await log.line(`${failed(source)} by policy "p0": canceling statement`);
+  const hint = await log.hint(`${failed(source)} by policy "p0": canceling statement`);
   assert.match(hint, /faster, or raise realtime\.policy_timeout\.$/);
   assert.equal(log.count(failed(source)), 1);
 });
@@ -96,7 +96,7 @@ test('a filter that fails: the line names its column and operator, no value and 
   await fine.count(3);
   await odd.count(3);
   assert.deepEqual(odd.events.map((event) => event.errors), [kPolicyError, kPolicyError, kPolicyError]);
-  const hint = await log.line(`${failed(source)} by the filter on "note" (like): a LIKE pattern is too long`);
+  const hint = await log.hint(`${failed(source)} by the filter on "note" (like): a LIKE pattern is too long`);
   assert.match(hint, /The filter is the client's/);
   assert.equal(log.count(failed(source)), 1);
   assert.equal(log.count(secret), 0);
@@ -113,6 +113,6 @@ test('a filter that a change of the table makes void: the line names it, and its
   await fine.count(2);
   await odd.count(2);
   assert.deepEqual(odd.events.map((event) => event.errors), [kPolicyError, kPolicyError]);
-  const hint = await log.line(`${failed(source)} by the filter on "n" (not.eq): invalid column for filter n`);
+  const hint = await log.hint(`${failed(source)} by the filter on "n" (not.eq): invalid column for filter n`);
   assert.match(hint, /subscribe again/);
 });

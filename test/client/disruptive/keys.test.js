@@ -59,7 +59,7 @@ test('a key set in a file: every kind of key, an unknown kid, rotation, a broken
     await cluster.sql('select pg_reload_conf()');
   };
   const unreadable = 'could not read the file "keys.json" of realtime.jwks: No such file';
-  assert.match(await cluster.log.line(unreadable), /relative to the data directory/);
+  assert.match(await cluster.log.hint(unreadable), /relative to the data directory/);
 
   const issuers = Object.keys(kKinds).map((alg) => new Issuer(alg, `kid of ${alg}`));
   await write(setOf(...issuers));
@@ -76,7 +76,7 @@ test('a key set in a file: every kind of key, an unknown kid, rotation, a broken
   assert.equal((await client.heartbeat()).payload.status, 'ok', 'a reload disconnects nobody');
 
   await write('{"keys": [{"kty": "RSA", "kid": "short", "n": "AQAB", "e": "AQAB"}]}');
-  assert.match(await cluster.log.line('realtime.jwks is not usable: keys[0]: the RSA key has 17 bits'), /JSON Web Key Set/);
+  assert.match(await cluster.log.hint('realtime.jwks is not usable: keys[0]: the RSA key has 17 bits'), /JSON Web Key Set/);
   await becomes(cluster, next.token(), unknown('next'));
   await write(setOf(next));
   await becomes(cluster, next.token(), '101');
@@ -109,7 +109,7 @@ test('claims that every token must carry', async (t) => {
   assert.equal(await answer(cluster, issuer.token({ iss: 'https://b' })), '500 Error connecting to Realtime');
   assert.equal(await answer(cluster, issuer.token()), '500 Error connecting to Realtime');
   await cluster.set('realtime.jwt_claim_validators', "'iss'");
-  assert.match(await cluster.log.line('realtime.jwt_claim_validators is not usable, so no token is accepted'), /JSON object/);
+  assert.match(await cluster.log.hint('realtime.jwt_claim_validators is not usable, so no token is accepted'), /JSON object/);
   await becomes(cluster, issuer.token({ iss: 'https://a' }), unknown('k'));
   await cluster.set('realtime.jwt_claim_validators', "''");
   await becomes(cluster, issuer.token(), '101');

@@ -79,7 +79,7 @@ test('with realtime.max_parked_size reached the stream stops, says which table i
   await sql(`insert into ${guarded.quoted} select i, repeat('x', 1000) from generate_series(1, 300) i`);
   await sql(`insert into ${free.quoted} values (1)`);
   await waitFor(async () => (await stat('parked_bytes')) >= 65536, 'the limit to be reached');
-  assert.match(await log.line(`changes of table "public.${guarded.name}" wait until a lock is released`), /ACCESS EXCLUSIVE/);
+  assert.match(await log.hint(`changes of table "public.${guarded.name}" wait until a lock is released`), /ACCESS EXCLUSIVE/);
   assert.deepEqual(witness.events, []);
   assert.ok((await stat('parked_bytes')) < 80000);
   const client = await RawClient.open(t);

@@ -92,7 +92,7 @@ test('a slot of something else is left alone, and named to who has to wait for i
   const reply = await raw.join('realtime:foreign', { bindings: [table(source)] });
   assert.equal(reply.payload.status, 'error');
   assert.match(reply.payload.response.reason, /replication slot "realtime" exists and belongs to something else/);
-  assert.match(await log.line('belongs to something else'), /Drop it, or set realtime\.slot_name/);
+  assert.match(await log.hint('belongs to something else'), /Drop it, or set realtime\.slot_name/);
   assert.ok(await slot(), 'it is still there');
 
   await sql("select pg_drop_replication_slot('realtime')");
@@ -112,7 +112,7 @@ test('without a free slot joins are refused with one line in the log; a freed sl
   const reply = await raw.join('realtime:full', { bindings: [table(source)] });
   assert.equal(reply.payload.status, 'error');
   assert.match(reply.payload.response.reason, /the change stream is not available/);
-  assert.match(await log.line('not available: all replication slots are in use'), /raise max_replication_slots/);
+  assert.match(await log.hint('not available: all replication slots are in use'), /raise max_replication_slots/);
   assert.equal(log.count('not available: all replication slots are in use'), 1);
   await sql("select pg_drop_replication_slot('taken1')");
   await raw.listen('realtime:free', [table(source)]);
@@ -131,7 +131,7 @@ test('a slot that waits for an old transaction: joins are told the cause, and WA
   const begun = await waitFor(restartLsn, 'the slot to be in creation');
   await withSetting(t, 'realtime.max_slot_lag', '16MB');
   await writeWal();
-  assert.match(await log.line('creation of replication slot "realtime" waits for older transactions'), /pg_stat_activity/);
+  assert.match(await log.hint('creation of replication slot "realtime" waits for older transactions'), /pg_stat_activity/);
   await waitFor(async () => one(`select coalesce((select restart_lsn > $1::pg_lsn + 16 * 1024 * 1024 from pg_replication_slots
     where slot_name = 'realtime'), false)`, [begun]), 'the WAL to be let go');
   const reply = await raw.reply(ref);

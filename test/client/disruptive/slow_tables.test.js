@@ -153,7 +153,7 @@ test('with realtime.max_parked_size reached the stream waits, the log says for w
   const log = new Log();
   await sql(`insert into ${slow.quoted} select i, repeat('x', 1000) from generate_series(1, 300) i`);
   await sql(`insert into ${free.quoted} values (1)`);
-  assert.match(await log.line(`changes of table "public.${slow.name}" take long to judge, `), /policies faster/);
+  assert.match(await log.hint(`changes of table "public.${slow.name}" take long to judge, `), /policies faster/);
   await slowed[0].count(300);
   await witness.count(1);
   each(slowed, upTo(300));

@@ -97,7 +97,7 @@ test('synchronous_standby_names that match the worker do not block commits', asy
   const ids = raw.frames.filter((frame) => frame.event === 'postgres_changes').map((frame) => frame.payload.data.record.id);
   assert.deepEqual(ids, Array.from({ length: 30 }, (_, i) => i + 1));
   assert.deepEqual(result.missing, []);
-  assert.match(await log.line('synchronous_standby_names includes the realtime worker'), /Change synchronous_standby_names/);
+  assert.match(await log.hint('synchronous_standby_names includes the realtime worker'), /Change synchronous_standby_names/);
   assert.equal(log.count('synchronous_standby_names includes'), 1, 'said once');
 
   await sql('alter system reset synchronous_standby_names');

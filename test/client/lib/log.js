@@ -19,12 +19,21 @@ class Log {
   count(text) {
     return this.lines().filter((line) => line.includes(text)).length;
   }
-  // Waits for the line; returns the hint that follows it, or ''.
-  async line(text, limit) {
-    const find = () => this.lines().findIndex((line) => line.includes(text));
-    await waitFor(() => find() >= 0, () => `the log line "${text}"; the log ends with ${this.lines().slice(-8).join(' | ')}`, limit);
-    const next = this.lines()[find() + 1] || '';
-    return next.includes('HINT:') ? next.replace(/.*HINT:\s*/, '') : '';
+  tail() {
+    return `the log ends with ${this.lines().slice(-8).join(' | ')}`;
+  }
+  // Waits for the line.
+  line(text, limit) {
+    return waitFor(() => this.count(text) > 0, () => `the log line "${text}"; ${this.tail()}`, limit);
+  }
+  // Waits for the line and the hint behind it, whole: the server writes both at once, but a reader may come in between.
+  hint(text, limit) {
+    return waitFor(() => {
+      const lines = this.lines();
+      const at = lines.findIndex((line) => line.includes(text));
+      const whole = at >= 0 && at + 2 < lines.length;
+      return whole && /HINT:\s*(.*)/.exec(lines[at + 1])?.[1];
+    }, () => `the hint of the log line "${text}"; ${this.tail()}`, limit);
   }
 }
 
