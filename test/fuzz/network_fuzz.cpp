@@ -17,6 +17,7 @@ using realtime::test::Client;
 
 constexpr int kPatienceMs = 9000;
 constexpr int kInputsPerCheck = 32;
+constexpr int kAddresses = 200;
 
 // What a proxy says of its clients is read.
 realtime::Settings SettingsFor(int port) {
@@ -30,6 +31,7 @@ struct Target {
   realtime::test::FakeDatabase database{SettingsFor(port)};
   std::string token = realtime::test::ValidToken();
   int inputs = 0;
+  int address = 0;  // the last part of that of the last connection
 
   Target() {
     FUZZ_CHECK(database.Start().ok());
@@ -63,9 +65,16 @@ std::string Replaced(std::string_view text, std::string_view token) {
   return out;
 }
 
-void CheckThatItServes(int port) {
+// A connection's port cannot be used for a minute after its end. With addresses in turn there are always some left.
+void Connect(Target* target, Client* client) {
+  target->address = target->address % kAddresses + 1;
+  FUZZ_CHECK(client->PrepareFrom("127.0.0." + std::to_string(target->address)));
+  FUZZ_CHECK(client->Connect(target->port));
+}
+
+void CheckThatItServes(Target* target) {
   Client client;
-  FUZZ_CHECK(client.Connect(port));
+  Connect(target, &client);
   client.SendRaw("GET /healthcheck HTTP/1.1\r\nHost: x\r\n\r\n");
   FUZZ_CHECK(realtime::test::StatusOf(client.ReadResponse(kPatienceMs)) == 200);
 }
@@ -79,11 +88,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Never so small that a long input becomes thousands of packets.
   size_t piece = data[0] == 0 ? bytes.size() + 1 : data[0] + bytes.size() / 64;
   Client client;
-  if (!client.Connect(target.port)) return 0;  // out of ports for a moment
+  Connect(&target, &client);
   for (size_t at = 0; at < bytes.size() && client.SendRaw(std::string_view(bytes).substr(at, piece)); at += piece) {
   }
   client.EndSending();
   FUZZ_CHECK(client.WaitForEnd(kPatienceMs));
-  if (++target.inputs % kInputsPerCheck == 0) CheckThatItServes(target.port);
+  if (++target.inputs % kInputsPerCheck == 0) CheckThatItServes(&target);
   return 0;
 }

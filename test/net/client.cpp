@@ -35,6 +35,16 @@ bool Client::Prepare() {
   return prepared_;
 }
 
+bool Client::PrepareFrom(const std::string& address) {
+  if (!Prepare()) return false;
+  int on = 1;
+  setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+  sockaddr_in own{};
+  own.sin_family = AF_INET;
+  inet_pton(AF_INET, address.c_str(), &own.sin_addr);
+  return bind(fd_, reinterpret_cast<sockaddr*>(&own), sizeof(own)) == 0;
+}
+
 bool Client::Connect(int port, const std::string& address, int receive_buffer) {
   bool v6 = address.find(':') != std::string::npos;
   if (!prepared_) {

@@ -31,6 +31,8 @@ class Client {
 
   // Makes the socket (IPv4) that the next Connect uses, for when there will be no descriptor left then.
   bool Prepare();
+  // The same, with this address as its own.
+  bool PrepareFrom(const std::string& address);
   bool Connect(int port, const std::string& address = "127.0.0.1", int receive_buffer = 0);
   void Disconnect();
   void Reset();  // the server's next look finds an error instead of the end
