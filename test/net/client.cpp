@@ -21,6 +21,17 @@ int64_t NowMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
+// After libFuzzer's alarm, which on a busy machine can interrupt connect(): the kernel goes on, asking again is an error.
+bool FinishConnecting(int fd) {
+  pollfd p{fd, POLLOUT, 0};
+  int ready = -1;
+  while ((ready = poll(&p, 1, kHandshakeMs)) < 0 && errno == EINTR) {
+  }
+  int error = 0;
+  socklen_t size = sizeof(error);
+  return ready > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+}
+
 }  // namespace
 
 int Frame::close_code() const {
@@ -60,7 +71,8 @@ bool Client::Connect(int port, const std::string& address, int receive_buffer) {
   v4.sin_port = six.sin6_port = htons(static_cast<uint16_t>(port));
   inet_pton(v6 ? AF_INET6 : AF_INET, address.c_str(), v6 ? static_cast<void*>(&six.sin6_addr) : &v4.sin_addr);
   bool connected = connect(fd_, v6 ? reinterpret_cast<sockaddr*>(&six) : reinterpret_cast<sockaddr*>(&v4),
-                           v6 ? sizeof(six) : sizeof(v4)) == 0;
+                           v6 ? sizeof(six) : sizeof(v4)) == 0 ||
+                   (errno == EINTR && FinishConnecting(fd_));
   return connected && (!speaks_tls_ || Handshake());
 }
 
@@ -106,6 +118,7 @@ bool Client::SendRaw(std::string_view bytes) {
 bool Client::SendUnencrypted(std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return false;
     bytes.remove_prefix(static_cast<size_t>(n));
   }
@@ -129,6 +142,7 @@ bool Client::Fill(int timeout_ms) {
   }
   char chunk[65536];
   ssize_t n = recv(fd_, chunk, sizeof(chunk), 0);
+  if (n < 0 && errno == EINTR) return true;
   if (n <= 0) {
     ended_ = true;
     return false;
