@@ -234,11 +234,13 @@ class Builder : public rj::BaseReaderHandler<rj::UTF8<>, Builder> {
   std::vector<Value*> open_;
 };
 
-// Looks at nothing but the depth.
-class DepthMeter : public rj::BaseReaderHandler<rj::UTF8<>, DepthMeter> {
+// Accepts what Builder accepts, and keeps nothing.
+class Checker : public rj::BaseReaderHandler<rj::UTF8<>, Checker> {
  public:
-  explicit DepthMeter(int max_depth) : max_depth_(max_depth) {}
+  explicit Checker(int max_depth) : max_depth_(max_depth) {}
 
+  bool String(const char* decoded, rj::SizeType length, bool) { return IsValidUtf8({decoded, length}); }
+  bool Key(const char* decoded, rj::SizeType length, bool) { return IsValidUtf8({decoded, length}); }
   bool StartObject() { return Open(); }
   bool EndObject(rj::SizeType) { return Close(); }
   bool StartArray() { return Open(); }
@@ -321,8 +323,8 @@ Result<Value> ParseShallow(std::string_view text, const Limits& limits) { return
 
 Status Check(std::string_view text, int max_depth) {
   TextStream stream(text);
-  DepthMeter meter(max_depth);
-  return Read(text, &stream, &meter);
+  Checker checker(max_depth);
+  return Read(text, &stream, &checker);
 }
 
 void AppendString(std::string_view text, std::string* out) {

@@ -88,9 +88,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   realtime::Result<Value> full = Parse(text, limits);
   realtime::Result<Value> shallow = ParseShallow(text, limits);
   FUZZ_CHECK(full.ok() == shallow.ok() || full.status.code() == realtime::Code::kTooLarge);
+  FUZZ_CHECK(Check(text, kMaxDepth).ok() == full.ok() || full.status.code() == realtime::Code::kTooLarge);
   if (!full.ok()) return 0;
   FUZZ_CHECK(IsValidUtf8(text));
-  FUZZ_CHECK(Check(text, kMaxDepth).ok());
   CheckShallow(full.value, shallow.value);
   std::string encoded;
   Encode(full.value, &encoded);

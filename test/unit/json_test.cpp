@@ -82,6 +82,7 @@ TEST(JsonParse, RefusesInvalidUtf8AndLoneSurrogates) {
                            "\"\\ud800\\u0041\"", "{\"\\udc00\":1}", "[[[\"\\udc00\"]]]"}) {
     EXPECT_EQ(Parse(text).status.code(), Code::kMalformed) << text;
     EXPECT_EQ(ParseShallow(text).status.code(), Code::kMalformed) << text;
+    EXPECT_EQ(json::Check(text, 8).code(), Code::kMalformed) << text;
   }
 }
 
